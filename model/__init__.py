@@ -1,1 +1,66 @@
-"""…"""
+"""Token shards in, a trained decoder out: positions, attention, exact data order, a loop that resumes bit by bit.
+
+`rows` and `Order` need numpy and pyarrow only; everything else imports torch. Names are loaded when first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .checkpoint import load_model as load_model
+    from .config import Body as Body
+    from .config import ModelConfig as ModelConfig
+    from .config import TrainConfig as TrainConfig
+    from .config import resolve_body as resolve_body
+    from .evaluate import LanguageScore as LanguageScore
+    from .evaluate import bits_per_byte_by_language as bits_per_byte_by_language
+    from .evaluate import evaluate_model as evaluate_model
+    from .generate import Sampling as Sampling
+    from .order import Order as Order
+    from .order import Rows as Rows
+    from .order import rows as rows
+    from .shards import TokenShards as TokenShards
+    from .shards import open_tokens as open_tokens
+    from .transformer import Transformer as Transformer
+
+_OWNERS = {
+    "Body": "config",
+    "LanguageScore": "evaluate",
+    "ModelConfig": "config",
+    "Order": "order",
+    "Rows": "order",
+    "Sampling": "generate",
+    "TokenShards": "shards",
+    "TrainConfig": "config",
+    "Transformer": "transformer",
+    "bits_per_byte_by_language": "evaluate",
+    "evaluate_model": "evaluate",
+    "load_model": "checkpoint",
+    "open_tokens": "shards",
+    "resolve_body": "config",
+    "rows": "order",
+}
+
+__all__ = [
+    "Body",
+    "LanguageScore",
+    "ModelConfig",
+    "Order",
+    "Rows",
+    "Sampling",
+    "TokenShards",
+    "TrainConfig",
+    "Transformer",
+    "bits_per_byte_by_language",
+    "evaluate_model",
+    "load_model",
+    "open_tokens",
+    "resolve_body",
+    "rows",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OWNERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_OWNERS[name]}", __name__), name)

@@ -1,10 +1,10 @@
 """The errors a user may meet; each message is one line with value, place and remedy.
 
-    SeimaiError
-    ├── ConfigError     a configuration or an option is wrong
-    ├── InputError      an input is missing, empty or of the wrong kind
-    ├── RunError        a run, tokenizer, data or model directory cannot be used as asked
-    └── VerifyError     files are not what their manifest says
+SeimaiError
+├── ConfigError     a configuration or an option is wrong
+├── InputError      an input is missing, empty or of the wrong kind
+├── RunError        a run, tokenizer, data or model directory cannot be used as asked
+└── VerifyError     files are not what their manifest says
 """
 
 __all__ = ["ConfigError", "InputError", "RunError", "SeimaiError", "VerifyError"]

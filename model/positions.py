@@ -1,0 +1,228 @@
+"""Seven ways to tell a decoder the order of its tokens, behind one small interface.
+
+Letters: B rows, T queries, S keys, D width, H heads, d width of a head; p positions (B, T), which restart in every
+segment of a row; δ = i − j ≥ 0 the distance of a query and an earlier key, the same under packing because keys of
+other segments are masked. Angles, biases and tables are fp32 whatever the model computes in: positions in bf16 are
+wrong by 0.26 of a score's deviation at p = 1,000 (research/training.md, section 3).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seimai.errors import ConfigError
+
+from .config import Body
+
+__all__ = [
+    "T5",
+    "Alibi",
+    "Learned",
+    "PositionKind",
+    "Rope",
+    "Shaw",
+    "Sinusoidal",
+    "alibi_slopes",
+    "positions_for",
+    "rope_angles",
+    "rotate_half",
+    "sinusoidal_table",
+    "t5_bucket",
+]
+
+Angles = tuple[Tensor, Tensor]
+
+
+class PositionKind(nn.Module):
+    """The interface, and the kind `none`: nothing is added, order is known from the causal mask alone.
+
+    (Haviv et al. 2022, arXiv:2203.16634; Kazemnejad et al. 2023, arXiv:2305.19466.) Needs BOS at every start.
+    """
+
+    def embed(self, position: Tensor) -> Tensor | None:
+        """(B, T) positions -> (B, T, D) to add to the token embedding, or None."""
+        return None
+
+    def angles(self, position: Tensor) -> Angles | None:
+        """(B, T) positions -> cosines and sines (B, 1, T, d/2) for `rotate_half`, or None."""
+        return None
+
+    def bias(self, distance: Tensor) -> Tensor | None:
+        """(T, S) distances -> (H, T, S) fp32 to add to the scores of every layer, or None."""
+        return None
+
+    def content_bias(self, layer: int, query: Tensor, distance: Tensor) -> Tensor | None:
+        """(B, H, T, d) queries and (T, S) distances -> (B, H, T, S) to add to one layer's scores, or None."""
+        return None
+
+
+class Learned(PositionKind):
+    """x = E[token] + P[p] with a trained table P of row_tokens rows, N(0, 0.02) (GPT-2). Knows no length beyond it."""
+
+    def __init__(self, body: Body) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.empty(body.row_tokens, body.d_model).normal_(0, 0.02))
+
+    def embed(self, position: Tensor) -> Tensor:
+        """P[p]; ConfigError for p beyond the table, which is never clamped or wrapped."""
+        # Under torch.compile the check would break the graph; the packing keeps every position below row_tokens.
+        if not torch.compiler.is_compiling() and position.numel() and int(position.max()) >= len(self.table):
+            raise ConfigError(
+                f"position {int(position.max())} is beyond the learned table of {len(self.table)} rows; "
+                "shorten the text or train with positions = rope"
+            )
+        return F.embedding(position, self.table)
+
+
+class Sinusoidal(PositionKind):
+    """x = E[token] + α · PE[p], PE[p, 2i] = sin(p · 10000^(−2i/D)), PE[p, 2i+1] = cos of the same (arXiv:1706.03762).
+
+    The paper scales the embedding by √D instead; with E ~ N(0, 0.02) the fixed α = 0.02 · √2 gives both parts the same
+    size, and folds into an exported table of positions.
+    """
+
+    alpha = 0.02 * math.sqrt(2)
+
+    def __init__(self, body: Body) -> None:
+        super().__init__()
+        self.d_model = body.d_model
+
+    def embed(self, position: Tensor) -> Tensor:
+        """α · PE[p], computed, so that any position is known."""
+        return self.alpha * sinusoidal_table(position, self.d_model)
+
+
+class Shaw(PositionKind):
+    """S_ij = q_i · (k_j + r_c(δ)) / √d with c(δ) = min(δ, K): a vector per distance, for each layer, shared by heads.
+
+    (Shaw et al. 2018, arXiv:1803.02155, keys only.) q · Rᵀ is (B, H, T, K+1) and then gathered by distance.
+    """
+
+    def __init__(self, body: Body) -> None:
+        super().__init__()
+        rows = body.shaw_max_distance + 1
+        self.table = nn.Parameter(torch.empty(body.n_layers, rows, body.head_dim).normal_(0, 0.02))
+
+    def content_bias(self, layer: int, query: Tensor, distance: Tensor) -> Tensor:
+        """q_i · r_c(δ) / √d, fp32."""
+        table = self.table[layer].to(query.dtype)
+        by_distance = (query @ table.T).float() / math.sqrt(query.shape[-1])
+        clipped = distance.clamp(0, len(table) - 1).expand(*query.shape[:2], *distance.shape)
+        return by_distance.gather(-1, clipped)
+
+
+class T5(PositionKind):
+    """S_ij += b[h, bucket(δ)]: a trained bias per head and bucket, shared by all layers (arXiv:1910.10683).
+
+    T5 itself leaves out 1/√d; here it stays, and the bias is added after it.
+    """
+
+    def __init__(self, body: Body) -> None:
+        super().__init__()
+        self.max_distance = body.t5_max_distance
+        self.table = nn.Parameter(torch.empty(body.t5_buckets, body.n_heads).normal_(0, 0.02))
+
+    def bias(self, distance: Tensor) -> Tensor:
+        """b[h, bucket(δ)] as (H, T, S)."""
+        bucket = t5_bucket(distance, len(self.table), self.max_distance)
+        # F.embedding and not an index: its gradient on the CPU is the same in every run.
+        return F.embedding(bucket, self.table).permute(2, 0, 1).float()
+
+
+class Alibi(PositionKind):
+    """S_ij −= m_h · δ with a fixed slope per head (Press et al. 2022, arXiv:2108.12409). No parameters."""
+
+    slopes: Tensor
+
+    def __init__(self, body: Body) -> None:
+        super().__init__()
+        self.register_buffer("slopes", torch.tensor(alibi_slopes(body.n_heads)), persistent=False)
+
+    def bias(self, distance: Tensor) -> Tensor:
+        """−m_h · δ as (H, T, S)."""
+        return -self.slopes.float()[:, None, None] * distance.float()
+
+
+class Rope(PositionKind):
+    """Queries and keys are turned by p · b^(−2i/d) in the planes (x_i, x_(i+d/2)) (Su et al. 2021, arXiv:2104.09864).
+
+    The half layout of NeoX and Hugging Face, so that an export to Llama needs no permutation.
+    """
+
+    def __init__(self, body: Body) -> None:
+        super().__init__()
+        self.head_dim = body.head_dim
+        self.base = body.rope_base
+
+    def angles(self, position: Tensor) -> Angles:
+        """cos and sin of p · θ_i as (B, 1, T, d/2)."""
+        return rope_angles(position, self.head_dim, self.base)
+
+
+def positions_for(body: Body) -> PositionKind:
+    """The module of a body's kind of positions."""
+    kinds: dict[str, type[PositionKind]] = {
+        "learned": Learned,
+        "sinusoidal": Sinusoidal,
+        "shaw": Shaw,
+        "t5": T5,
+        "alibi": Alibi,
+        "rope": Rope,
+    }
+    return PositionKind() if body.positions == "none" else kinds[body.positions](body)
+
+
+def sinusoidal_table(position: Tensor, d_model: int) -> Tensor:
+    """PE of (B, T) positions as (B, T, D) in fp32, sines at even and cosines at odd channels.
+
+    >>> sinusoidal_table(torch.tensor([[0]]), 4).tolist()
+    [[[0.0, 1.0, 0.0, 1.0]]]
+    """
+    exponent = torch.arange(0, d_model, 2, device=position.device, dtype=torch.float32) / d_model
+    angle = position[..., None].float() * 10_000.0**-exponent
+    return torch.stack((angle.sin(), angle.cos()), -1).flatten(-2)
+
+
+def t5_bucket(distance: Tensor, buckets: int = 32, max_distance: int = 128) -> Tensor:
+    """The causal bucket of each distance: half of the buckets for 0, 1, 2 …, the rest logarithmic up to max_distance.
+
+    The one-sided formula; the two-sided one would leave half of the buckets of a decoder without use.
+
+    >>> t5_bucket(torch.tensor([0, 15, 16, 18, 19, 112, 113, 9999])).tolist()
+    [0, 15, 16, 16, 17, 30, 31, 31]
+    """
+    exact = buckets // 2
+    distance = distance.clamp(min=0)
+    ratio = torch.log(distance.clamp(min=1).float() / exact) / math.log(max_distance / exact)
+    far = (exact + (ratio * (buckets - exact)).long()).clamp(max=buckets - 1)
+    return torch.where(distance < exact, distance, far)
+
+
+def alibi_slopes(n_heads: int) -> list[float]:
+    """m_h = 2^(−8(h+1)/H) for H a power of two; else those of the power below, then every second of the one above.
+
+    The order of the paper, Bloom and MPT.
+
+    >>> alibi_slopes(6)
+    [0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125]
+    """
+    below = 1 << (n_heads.bit_length() - 1)
+    slopes = [2.0 ** (-8 * (head + 1) / below) for head in range(below)]
+    between = [2.0 ** (-8 * (head + 1) / (2 * below)) for head in range(0, 2 * below, 2)]
+    return slopes + between[: n_heads - below]
+
+
+def rope_angles(position: Tensor, head_dim: int, base: float) -> Angles:
+    """Cosines and sines, fp32 (B, 1, T, d/2), of p · b^(−2i/d)."""
+    exponent = torch.arange(0, head_dim, 2, device=position.device, dtype=torch.float32) / head_dim
+    angle = position[:, None, :, None].float() * base**-exponent
+    return angle.cos(), angle.sin()
+
+
+def rotate_half(x: Tensor, angles: Angles) -> Tensor:
+    """Turn (B, H, T, d) in the planes (x_i, x_(i+d/2)), in fp32, back in x's type."""
+    cos, sin = angles
+    first, second = x.float().chunk(2, -1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), -1).to(x.dtype)

@@ -1,0 +1,174 @@
+"""A directory of token shards: manifest checked, index in memory, tokens memory-mapped, documents' rows on demand."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from seimai.errors import InputError, VerifyError
+from seimai.files import merkle_root, read_json, sha256_file
+
+__all__ = ["FORMAT", "TokenShards", "Verify", "open_tokens"]
+
+FORMAT = "seimai-tokens/1"
+MAX_OPEN_SHARDS = 256
+
+Int64s = NDArray[np.int64]
+Tokens = NDArray[Any]
+Verify = Literal["size", "hash"]
+
+
+@dataclass
+class TokenShards:
+    """An opened directory; a document's number is its row over all shards in manifest order."""
+
+    directory: Path
+    manifest: dict[str, Any]
+    n_tokens: NDArray[np.uint32]
+    """Tokens of every document, BOS and EOS included."""
+    held_out: NDArray[np.bool_]
+    """Whether a document is for evaluation only."""
+    source: NDArray[np.uint16]
+    """Code of its source in the manifest."""
+    lang: NDArray[np.uint16]
+    """Code of its language in the manifest."""
+    _open: OrderedDict[int, "_Shard"] = field(default_factory=OrderedDict)
+
+    @property
+    def root(self) -> str:
+        """The Merkle root over all files: the name of the data set."""
+        return str(self.manifest["merkle_root"])
+
+    @property
+    def tokenizer(self) -> dict[str, Any]:
+        """fingerprint, vocab_size, bos_id, eos_id, pad_id."""
+        return dict(self.manifest["tokenizer"])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint16 or uint32."""
+        dtype: np.dtype[Any] = np.dtype(self.manifest["dtype"])
+        return dtype
+
+    @cached_property
+    def first_document(self) -> Int64s:
+        """Number of the first document of every shard, and the number of all documents."""
+        counts = [shard["documents"] for shard in self.manifest["shards"]]
+        return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+    def tokens(self, document: int, offset: int = 0, length: int | None = None) -> Tokens:
+        """A view of a document's tokens [offset, offset + length), without a copy."""
+        shard = int(np.searchsorted(self.first_document, document, "right")) - 1
+        return self._shard(shard).tokens(document - int(self.first_document[shard]), offset, length)
+
+    def documents(self, numbers: Sequence[int] | Int64s, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """Rows of docs-*.parquet for document numbers, in their order."""
+        asked = np.asarray(numbers, np.int64)
+        shards = np.searchsorted(self.first_document, asked, "right") - 1
+        found: dict[int, dict[str, Any]] = {}
+        for shard in np.unique(shards).tolist():
+            path = self.directory / self.manifest["shards"][shard]["docs"]
+            local = np.unique(asked[shards == shard]) - self.first_document[shard]
+            rows = pq.read_table(path, columns=list(columns)).take(pa.array(local)).to_pylist()
+            found |= zip((local + self.first_document[shard]).tolist(), rows, strict=True)
+        return [found[number] for number in asked.tolist()]
+
+    def _shard(self, number: int) -> "_Shard":
+        shard = self._open.get(number)
+        if shard is None:
+            described = self.manifest["shards"][number]
+            shard = _open_shard(self.directory / described["tokens"], described, self.dtype)
+            self._open[number] = shard
+            if len(self._open) > MAX_OPEN_SHARDS:
+                self._open.popitem(last=False)
+        self._open.move_to_end(number)
+        return shard
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """One mapped file: the values and offsets of its record batches, and where each batch begins."""
+
+    values: list[Tokens]
+    offsets: list[Int64s]
+    first_row: Int64s
+
+    def tokens(self, row: int, offset: int, length: int | None) -> Tokens:
+        batch = int(np.searchsorted(self.first_row, row, "right")) - 1
+        begin, end = self.offsets[batch][row - self.first_row[batch] :][:2].tolist()
+        end = end if length is None else min(end, begin + offset + length)
+        return self.values[batch][begin + offset : end]
+
+
+def open_tokens(directory: Path, *, verify: Verify = "size") -> TokenShards:
+    """Open what `seimai encode` wrote; every file is checked by its size, or by its SHA-256 with verify="hash".
+
+    Raises InputError where there is no such directory and VerifyError where files are missing or changed.
+    """
+    path = directory / "manifest.json"
+    if not path.is_file():
+        raise InputError(
+            f"{directory}: no manifest.json, so no token shards; `seimai encode RUN --out DIR` writes them"
+        )
+    try:
+        manifest = read_json(path)
+    except ValueError as error:
+        raise VerifyError(f"{path}: not JSON ({error}); encode again or copy the directory again") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        raise InputError(f"{path}: format {found!r}, not {FORMAT!r}; encode with this version of seimai")
+    _check_files(directory, manifest, verify)
+    return _with_index(directory, manifest)
+
+
+def _check_files(directory: Path, manifest: dict[str, Any], verify: Verify) -> None:
+    if merkle_root(file["sha256"] for file in manifest["files"]) != manifest["merkle_root"]:
+        raise VerifyError(f"{directory / 'manifest.json'}: its files do not give its merkle_root; copy it again")
+    for file in manifest["files"]:
+        path = directory / file["path"]
+        if not path.is_file():
+            raise VerifyError(f"{path}: missing, but in the manifest; copy the directory again or encode again")
+        if path.stat().st_size != file["bytes"]:
+            raise VerifyError(f"{path}: {path.stat().st_size} bytes, the manifest says {file['bytes']}; copy it again")
+        if verify == "hash" and sha256_file(path) != file["sha256"]:
+            raise VerifyError(f"{path}: its SHA-256 is not the manifest's; copy it again or encode again")
+
+
+def _with_index(directory: Path, manifest: dict[str, Any]) -> TokenShards:
+    path = directory / "index.arrow"
+    try:
+        with pa.memory_map(str(path)) as file:
+            index = pa.ipc.open_file(file).read_all()
+        columns = {name: index[name].to_numpy() for name in ("n_tokens", "split", "source", "lang")}
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        raise VerifyError(f"{path}: cannot be read as the index ({_line(error)}); copy it again") from None
+    expected = sum(shard["documents"] for shard in manifest["shards"])
+    if index.num_rows != expected:
+        raise VerifyError(f"{path}: {index.num_rows} documents, the shards have {expected}; encode again")
+    held_out = columns["split"] == 1
+    return TokenShards(directory, manifest, columns["n_tokens"], held_out, columns["source"], columns["lang"])
+
+
+def _open_shard(path: Path, described: dict[str, Any], dtype: np.dtype[Any]) -> _Shard:
+    try:
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        arrays = [reader.get_batch(number).column("tokens") for number in range(reader.num_record_batches)]
+        values = [array.values.to_numpy(zero_copy_only=True) for array in arrays]
+        offsets = [array.offsets.to_numpy(zero_copy_only=True) for array in arrays]
+    except (OSError, pa.ArrowInvalid, KeyError, AttributeError) as error:
+        raise VerifyError(f"{path}: cannot be read as a token shard ({_line(error)}); copy it again") from None
+    rows = [len(array) for array in arrays]
+    if sum(rows) != described["documents"] or any(value.dtype != dtype for value in values):
+        raise VerifyError(f"{path}: not the documents or the type the manifest says; copy it again or encode again")
+    return _Shard(values, offsets, np.concatenate([[0], np.cumsum(rows, dtype=np.int64)]))
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,86 @@
+"""From a training step back to the pages: which documents stood in its rows, and where they came from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seimai.errors import RunError, VerifyError
+from seimai.files import read_json
+
+from .order import Order
+
+__all__ = ["TracedDocument", "order_from", "trace"]
+
+COLUMNS = ("id", "source", "lang", "quality", "date", "host", "url", "warc_file", "warc_offset")
+
+
+@dataclass(frozen=True)
+class TracedDocument:
+    """One segment of a row of a step."""
+
+    number: int
+    """Global number of the row: step · batch_rows + its place in the batch."""
+    start: int
+    """Place of the segment's first token in the row."""
+    length: int
+    """Its tokens."""
+    document: int
+    """Row number of the document over all token shards."""
+    offset: int
+    """Place of the first token in the document."""
+    id: str
+    """The document's id."""
+    source: str | None
+    """Name of its input."""
+    lang: str | None
+    """Its language."""
+    quality: float | None
+    """Its score."""
+    date: str | None
+    """When it was crawled."""
+    host: str | None
+    """Host of its URL."""
+    url: str | None
+    """Where it was found."""
+    warc_file: str | None
+    """The archive that holds it."""
+    warc_offset: int | None
+    """The byte in the archive where its record begins."""
+
+
+def trace(
+    model_dir: Path, step: int, *, data: Path | None = None, rank: int = 0, ranks: int = 1
+) -> list[TracedDocument]:
+    """The documents of a 0-based step (the `step` of metrics.jsonl), in order of (row, start).
+
+    Computed from order.json and the token shards alone. `data` says where the shards are if they were moved.
+    """
+    order = order_from(model_dir, data)
+    rows = order.rows(step, rank, ranks)
+    pages = order.shards.documents(rows.document, COLUMNS)
+    numbers = rows.number[rows.row].tolist()
+    places = zip(
+        numbers, rows.start.tolist(), rows.length.tolist(), rows.document.tolist(), rows.offset.tolist(), strict=True
+    )
+    return [TracedDocument(*place, **page) for place, page in zip(places, pages, strict=True)]
+
+
+def order_from(model_dir: Path, data: Path | None = None) -> Order:
+    """The Order a training directory was trained in; VerifyError where the shards found are not its own."""
+    path = model_dir / "order.json"
+    if not path.is_file():
+        raise RunError(f"{path}: missing; give the directory that `seimai train --out` wrote")
+    described: dict[str, Any] = read_json(path)
+    directory = data or model_dir / described["data_dir"]
+    order = Order(
+        directory,
+        seed=described["seed"],
+        row_tokens=described["row_tokens"],
+        batch_rows=described["batch_rows"],
+        mixture=described["mixture"],
+        where=described["where"],
+        skip=described["skip"],
+    )
+    if order.shards.root != described["data"]:
+        raise VerifyError(f"{directory}: not the token shards this model saw (their root is {described['data'][:12]}…)")
+    return order

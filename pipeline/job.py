@@ -1,0 +1,364 @@
+"""One run from archives to shards: parts, then clusters, decisions and shards, each resumed from what stands."""
+
+import hashlib
+import json
+import platform
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seimai import __version__
+from seimai.config import dump_toml, load_config
+from seimai.errors import ConfigError, RunError
+from seimai.files import canonical_json, fingerprint, write_atomic
+
+from . import manifest
+from .barriers import cluster_run, decide_run, write_run
+from .inputs import Part, Source, find_sources, parts_of
+from .order import write_order
+from .progress import Progress, Silent
+from .report import write_report
+from .run import Engine
+from .settings import MAP_STAGES, RunConfig, package_versions, reading_differences, stage_fingerprints
+from .stages import PartSummary, PartTask, finished, work_part
+from .state import Marker, lock, read_marker, remove_marker
+
+__all__ = ["RunSummary", "polish"]
+
+PART_STAGES = (*MAP_STAGES, "clusters", "decisions")
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a finished run tells: its totals, and the parts that failed with their errors."""
+
+    out: Path
+    totals: dict[str, Any]
+    failed_parts: list[dict[str, str]] = field(default_factory=list)
+    changed: bool = True
+
+
+def polish(
+    config: RunConfig,
+    out: Path,
+    *,
+    inputs: Sequence[str] = (),
+    engine: Engine | None = None,
+    rebuild: bool = False,
+    check_inputs: bool = False,
+    progress: Progress | None = None,
+) -> RunSummary:
+    """Run or resume: archives to shards in `out`, with a manifest at the end.
+
+    `inputs` win over `config.input.paths`. `rebuild` empties a directory made with other reading settings;
+    `check_inputs` reads every archive's bytes again instead of trusting size and time.
+    Raises SeimaiError, one line, for what a user did wrong; what the web did wrong is counted in the totals.
+    """
+    sources = find_sources(config.input, inputs)
+    config = config.model_copy(update={"input": config.input.model_copy(update={"paths": [s.place for s in sources]})})
+    _prepare(out)
+    with lock(out) as owner, engine or Engine() as running:
+        _settle_config(out, config, rebuild)
+        job = _Job(out, owner, config, sources, running, progress or Silent(), check_inputs)
+        return job.run()
+
+
+def _prepare(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.touch()
+        probe.unlink()
+    except FileExistsError:
+        raise RunError(f"{out}: is a file; give a folder to --out") from None
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written ({error.strerror}); give another --out") from None
+    ours = {"config.toml", "state", "lock.json", "manifest.json"}
+    names = {path.name for path in out.iterdir()}
+    if names and not names & ours and not all(name.startswith(".") for name in names):
+        raise RunError(f"{out}: holds files that are no run's; give an empty or new folder to --out")
+
+
+def _settle_config(out: Path, config: RunConfig, rebuild: bool) -> None:
+    """Keep the resolved config in the run directory; refuse one that reads pages otherwise than the directory did."""
+    path = out / "config.toml"
+    if path.exists():
+        try:
+            differences = reading_differences(load_config(path, RunConfig), config)
+        except ConfigError as error:
+            differences = [] if rebuild else [str(error)]
+        if rebuild and differences:
+            _empty(out)
+        elif differences:
+            raise RunError(
+                f"{out}: was read with another {', '.join(differences)}; use another --out, or --rebuild to read again"
+            )
+    text = dump_toml(config)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        manifest.withdraw(out)
+        write_atomic(path, text)
+
+
+def _empty(out: Path) -> None:
+    manifest.withdraw(out)
+    for path in out.iterdir():
+        if path.name != "lock.json":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@dataclass(slots=True)
+class _Job:
+    """A run in progress; each method is one step of it."""
+
+    out: Path
+    owner: str
+    config: RunConfig
+    sources: list[Source]
+    engine: Engine
+    progress: Progress
+    check_inputs: bool
+    failed: dict[str, str] = field(default_factory=dict)
+    changed: bool = False
+
+    def run(self) -> RunSummary:
+        fingerprints = stage_fingerprints(self.config)
+        self._forget_absent_parts()
+        self._map_parts(fingerprints)
+        self._mend_chain(fingerprints)
+        digest, rows = self._write_order()
+        run, owner = self.out, self.owner
+        shared = {
+            "run": run,
+            "owner": owner,
+            "engine": self.engine,
+            "progress": self.progress,
+            "changing": self._change,
+        }
+        clusters = cluster_run(config=self.config, rows=rows, signatures=digest["signatures"], **shared)
+        decided = decide_run(
+            config=self.config, rows=rows, columns=fingerprint([digest["signals"], digest["read"], clusters]), **shared
+        )
+        write_run(config=self.config, decided=decided, **shared)
+        return self._finish()
+
+    def _change(self) -> None:
+        """Called before anything the manifest vouches for changes."""
+        if not self.changed:
+            manifest.withdraw(self.out)
+            self.changed = True
+
+    def _parts(self) -> Iterator[Part]:
+        for source in self.sources:
+            yield from parts_of(source, self.config.input.part_bytes)
+
+    def _forget_absent_parts(self) -> None:
+        """Remove what belongs to archives that are no longer among the inputs, or to their former lengths."""
+        known = {source.key_hash: source for source in self.sources}
+        for stage in PART_STAGES:
+            for path in sorted((self.out / "state" / stage).glob("*.json")):
+                key_hash, _, start = path.stem.partition("-")
+                source = known.get(key_hash)
+                if source is None or int(start) >= source.size:
+                    self._change()
+                    marker = read_marker(self.out, stage, path.stem)
+                    if marker is None:
+                        path.unlink()
+                    else:
+                        remove_marker(self.out, marker)
+
+    def _tasks(self, fingerprints: dict[str, str]) -> Iterator[PartTask]:
+        """The parts that are not finished; the finished ones are told to the progress bar."""
+        for part in self._parts():
+            task = PartTask(self.out, self.owner, part, self.config, fingerprints, check_input=self.check_inputs)
+            summary = finished(task)
+            if summary is None:
+                self._change()
+                yield task
+            else:
+                self._tell(task, summary)
+
+    def _tell(self, task: PartTask, summary: PartSummary | None) -> None:
+        read = task.part.stop - task.part.start
+        if summary is None:
+            self.progress.advance("read", read)
+        else:
+            self.progress.advance("read", read, documents=summary.documents, kept=summary.passed)
+
+    def _map_parts(self, fingerprints: dict[str, str]) -> None:
+        self.progress.begin("read", sum(source.size for source in self.sources))
+        for outcome in self.engine.map(work_part, self._tasks(fingerprints)):
+            if outcome.error is not None:
+                self._fail(outcome.item.part, outcome.error)
+            self._tell(outcome.item, outcome.result)
+        self.progress.end("read")
+
+    def _fail(self, part: Part, error: str) -> None:
+        """List a part that failed for good, and take away what an earlier config may have left of it."""
+        self.failed[part.name] = error
+        for stage in PART_STAGES:
+            marker = read_marker(self.out, stage, part.name)
+            if marker is not None:
+                remove_marker(self.out, marker)
+
+    def _mend_chain(self, fingerprints: dict[str, str]) -> None:
+        """Read a part again whose first member is not where its predecessor ended (an archive inside a payload)."""
+        for source in self.sources:
+            expected: int | None = 0
+            for part in parts_of(source, self.config.input.part_bytes):
+                if part.name in self.failed:
+                    expected = None
+                    continue
+                marker = read_marker(self.out, "read", part.name)
+                if marker is None:
+                    raise _gone(self.out, "read", part)
+                first, after = marker.span["first_offset"], marker.span["next_offset"]
+                wanted = expected if expected is not None and expected < part.stop else None
+                if expected is not None and expected > 0 and first != wanted:
+                    self._change()
+                    task = PartTask(self.out, self.owner, part, self.config, fingerprints, begin=expected)
+                    summary = self.engine.run_one(work_part, task)
+                    first, after = summary.first_offset, summary.next_offset
+                expected = after if first is not None else expected
+
+    def _write_order(self) -> tuple[dict[str, str], int]:
+        """Write the order of the parts; returns a digest of each map stage's results and the number of documents."""
+        digests = {stage: hashlib.sha256() for stage in MAP_STAGES}
+
+        def entries() -> Iterator[tuple[str, int]]:
+            for part in self._parts():
+                if part.name in self.failed:
+                    continue
+                rows = 0
+                for stage in MAP_STAGES:
+                    marker = read_marker(self.out, stage, part.name)
+                    if marker is None:
+                        raise _gone(self.out, stage, part)
+                    rows = marker.rows
+                    if rows:
+                        text = canonical_json([part.name, [f["sha256"] for f in marker.files if _is_data(f["path"])]])
+                        digests[stage].update(text.encode())
+                if rows:
+                    yield part.name, rows
+
+        path = self.out / "state" / "order.arrow"
+        total = write_order(path, entries())
+        return {stage: digest.hexdigest() for stage, digest in digests.items()}, total
+
+    def _finish(self) -> RunSummary:
+        failed = [{"part": part, "error": self.failed[part]} for part in sorted(self.failed)]
+        if not self.changed and (self.out / "manifest.json").exists():
+            head = manifest.manifest_head(self.out)
+            return RunSummary(self.out, head["totals"], head["failed_parts"], changed=False)
+        self._change()
+        totals = _totals(self.out)
+        self.progress.begin("manifest", 1)
+        head = {
+            "seimai": __version__,
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "packages": package_versions(),
+            "config_sha256": hashlib.sha256((self.out / "config.toml").read_bytes()).hexdigest(),
+            "inputs": [{"key": source.key, "bytes": source.size} for source in self.sources],
+            "totals": totals,
+            "failed_parts": failed,
+            "not_reproducible": _quarantined(self.out),
+        }
+        shutil.rmtree(self.out / "work", ignore_errors=True)
+        write_report(self.out, head)
+        _remove_unlisted(self.out)
+        manifest.write_manifest(self.out, head, _all_files(self.out))
+        self.progress.end("manifest")
+        return RunSummary(self.out, totals, failed)
+
+
+def _gone(out: Path, stage: str, part: Part) -> RunError:
+    return RunError(f"{out}: state/{stage}/{part.name}.json is gone; type the same command again")
+
+
+def _is_data(path: str) -> bool:
+    return not path.startswith("audit/")
+
+
+def _markers(out: Path, stage: str) -> Iterator[tuple[Path, Marker]]:
+    folder = out / "state" / stage
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        yield path, Marker(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def _totals(out: Path) -> dict[str, Any]:
+    """Sums over the markers' tallies."""
+    read: Counter[str] = Counter()
+    reasons: Counter[tuple[str, str]] = Counter()
+    kept: dict[str, Counter[str]] = {}
+    for _, marker in _markers(out, "read"):
+        read.update(marker.tally)
+    for _, marker in _markers(out, "decisions"):
+        for lang, reason, count in marker.tally["reasons"]:
+            reasons[lang, reason] += count
+        for lang, sums in marker.tally["kept"].items():
+            kept.setdefault(lang, Counter()).update(sums)
+    shards = sum(1 for _, marker in _markers(out, "write") for f in marker.files if f["path"].startswith("shards/"))
+    return {
+        "read": dict(sorted(read.items())),
+        "reasons": [[lang, reason, reasons[lang, reason]] for lang, reason in sorted(reasons)],
+        "kept": {lang: dict(kept[lang]) for lang in sorted(kept)},
+        "shards": shards,
+    }
+
+
+def _quarantined(out: Path) -> list[dict[str, Any]]:
+    """The pages whose fate may differ on another machine."""
+    import pyarrow.parquet as pq
+
+    found = []
+    for _, marker in _markers(out, "read"):
+        if marker.tally.get("quarantined"):
+            path = out / "audit" / f"{marker.part}.parquet"
+            rows = pq.read_table(path, columns=["id", "url", "reason", "value"]).to_pylist()
+            found += [
+                {"id": row["id"], "url": row["url"], "why": row["value"]}
+                for row in rows
+                if row["reason"] == "quarantine"
+            ]
+    return found
+
+
+def _remove_unlisted(out: Path) -> None:
+    """Remove temporary files and data files that no marker names."""
+    for stage_folder, stage in (
+        ("documents", "read"),
+        ("signals", "signals"),
+        ("signatures", "signatures"),
+        ("clusters", "clusters"),
+        ("decisions", "decisions"),
+    ):
+        for path in (out / stage_folder).glob("*"):
+            if not (out / "state" / stage / f"{path.stem}.json").exists() or path.suffix != ".parquet":
+                path.unlink()
+    for path in (out / "state").rglob(".*.tmp"):
+        path.unlink()
+    listed = {entry["path"] for _, marker in _markers(out, "write") for entry in marker.files}
+    listed |= {entry["path"] for _, marker in _markers(out, "read") for entry in marker.files}
+    for folder in ("shards", "audit"):
+        for path in (out / folder).glob("*"):
+            if path.relative_to(out).as_posix() not in listed and path.name != "dropped.parquet":
+                path.unlink()
+
+
+def _all_files(out: Path) -> Iterator[dict[str, Any]]:
+    """Entries of every file of the run but the manifest: those of the markers as they state them, the rest hashed."""
+    for name in ("config.toml", "report.html", "audit/dropped.parquet", "state/order.arrow"):
+        if (out / name).exists():
+            yield manifest.file_entry(out, out / name)
+    for stage in (*PART_STAGES, "write"):
+        for path, marker in _markers(out, stage):
+            yield from ({key: f[key] for key in ("path", "bytes", "sha256")} for f in marker.files)
+            yield manifest.file_entry(out, path)
+
+
+def load_run_config(out: Path) -> RunConfig:
+    """The config a run directory was made with."""
+    return load_config(out / "config.toml", RunConfig)

@@ -1,0 +1,227 @@
+"""The read stage: the records of one part in; a row for every response or conversion record out."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import pyarrow as pa
+
+from .document import DOCUMENT_COLUMNS, HeldOutConfig, document_id, held_out, host_of, schema, source_name
+from .gates import GatesConfig, language_gate, response_gate
+from .payload import http_payload
+from .warc import Record
+
+__all__ = ["SAMPLE_COLUMNS", "VERSION", "Extractor", "Identifier", "ReadResult", "read_records"]
+
+VERSION = 1
+
+Extractor = Callable[[pa.RecordBatch], pa.RecordBatch]
+"""Pages (payload, mime, http_charset, url) to title, text and how they were read; row-aligned."""
+Identifier = Callable[[pa.Array], pa.Table]
+"""Texts to lang, script, lang_score, lang_2nd, lang_2nd_score; row-aligned."""
+
+BATCH_PAGES = 64
+BATCH_BYTES = 16 << 20
+SAMPLES_PER_GATE = 2
+SAMPLE_CHARS = 2000
+QUARANTINE_BYTES = 1 << 20
+
+SAMPLE_COLUMNS = (
+    ("id", pa.string(), "the document"),
+    ("url", pa.string(), "its address"),
+    ("reason", pa.string(), "the gate or rule that dropped it"),
+    ("value", pa.string(), "what the gate saw"),
+    ("text", pa.large_string(), f"the first {SAMPLE_CHARS} characters of its text, where it was extracted"),
+    ("payload", pa.large_binary(), f"the first {QUARANTINE_BYTES} bytes of a quarantined page"),
+)
+"""Columns of the audit's files."""
+
+_PAGE_SCHEMA = pa.schema(
+    [("payload", pa.large_binary()), ("mime", pa.string()), ("http_charset", pa.string()), ("url", pa.string())]
+)
+
+
+@dataclass(slots=True)
+class ReadResult:
+    """Documents and audit samples of a part, and what was counted on the way."""
+
+    documents: pa.Table
+    samples: pa.Table
+    tally: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class _Page:
+    """A record on its way: its row so far, and its body until the extractor has seen it."""
+
+    row: dict[str, Any]
+    body: bytes = b""
+    mime: str = ""
+    http_charset: str | None = None
+    text: str | None = None
+
+
+def read_records(
+    records: Iterable[Record],
+    *,
+    source_key: str,
+    name: str,
+    gates: GatesConfig,
+    split: HeldOutConfig,
+    extract: Extractor,
+    identify: Identifier,
+) -> ReadResult:
+    """Read every response and conversion record: gates, charset, main text, language.
+
+    The text of a page that a gate drops is not kept; two pages a gate and part, chosen by a hash of their id, go to
+    the samples with the beginning of their text, and every quarantined page goes there with its bytes.
+    """
+    tally: Counter[str] = Counter()
+    rows: list[dict[str, Any]] = []
+    samples: dict[str, list[tuple[bytes, dict[str, Any]]]] = {}
+    for pages in _batches(_pages(records, source_key, name, gates, split, tally)):
+        _extract(pages, extract, tally)
+        _identify(pages, identify, gates)
+        for page in pages:
+            if page.row["gate"] is not None:
+                _sample(page, samples)
+            rows.append(page.row)
+    tally["documents"] = len(rows)
+    chosen = [row for gate in sorted(samples) for _, row in samples[gate]]
+    return ReadResult(
+        pa.Table.from_pylist(rows, schema=schema(DOCUMENT_COLUMNS)),
+        pa.Table.from_pylist(chosen, schema=schema(SAMPLE_COLUMNS)),
+        tally,
+    )
+
+
+def _pages(
+    records: Iterable[Record],
+    source_key: str,
+    name: str,
+    gates: GatesConfig,
+    split: HeldOutConfig,
+    tally: Counter[str],
+) -> Iterator[_Page]:
+    for record in records:
+        tally[f"records.{record.kind or 'unknown'}"] += 1
+        if record.kind in ("response", "conversion"):
+            page = _Page(_row(record, source_key, name, split))
+            if record.kind == "conversion":
+                _read_conversion(page, record, gates)
+            else:
+                _read_response(page, record, gates, tally)
+            tally["payload_bytes"] += len(page.body) or len(record.content)
+            yield page
+
+
+def _row(record: Record, source_key: str, name: str, split: HeldOutConfig) -> dict[str, Any]:
+    identity = document_id(source_key, record.offset, record.index)
+    url = record.headers.get("warc-target-uri")
+    host = host_of(url)
+    out = held_out(host, identity, share=split.share, seed=split.seed)
+    return {
+        "id": identity,
+        "split": "held_out" if out else "train",
+        "url": url,
+        "host": host,
+        "date": record.headers.get("warc-date"),
+        "source": source_name(source_key, name),
+        "warc_file": source_key,
+        "warc_offset": record.offset,
+        "record_index": record.index,
+        "payload_sha1": record.headers.get("warc-payload-digest"),
+        "n_replaced": 0,
+        "truncated": record.truncated,
+        "gate": None,
+        "gate_value": None,
+    }
+
+
+def _read_response(page: _Page, record: Record, gates: GatesConfig, tally: Counter[str]) -> None:
+    payload = http_payload(record.content, max_body_bytes=gates.max_body_bytes)
+    page.row["truncated"] |= payload.truncated
+    if payload.fault:
+        tally[f"payload.{payload.fault}"] += 1
+    _close(page, response_gate(gates, payload.status, payload.mime, payload.body))
+    page.body, page.mime, page.http_charset = payload.body, payload.mime, payload.charset
+
+
+def _read_conversion(page: _Page, record: Record, gates: GatesConfig) -> None:
+    """The text of a WET record is UTF-8 by definition; a bad byte costs one character."""
+    text = record.content.decode("utf-8", "replace").replace("\x00", "\ufffd").replace("\r\n", "\n").strip()
+    page.row |= {"charset_used": "utf-8", "charset_source": "wet", "n_replaced": text.count("\ufffd")}
+    _close(page, None if text else ("payload", "empty"))
+    page.text = text if text else None
+
+
+def _close(page: _Page, gate: tuple[str, str] | None) -> None:
+    if gate is not None:
+        page.row["gate"], page.row["gate_value"] = gate
+
+
+def _batches(pages: Iterable[_Page]) -> Iterator[list[_Page]]:
+    batch: list[_Page] = []
+    size = 0
+    for page in pages:
+        batch.append(page)
+        size += len(page.body)
+        if len(batch) >= BATCH_PAGES or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _extract(pages: list[_Page], extract: Extractor, tally: Counter[str]) -> None:
+    wanted = [page for page in pages if page.row["gate"] is None and page.text is None]
+    if not wanted:
+        return
+    columns = [[p.body for p in wanted], [p.mime for p in wanted], [p.http_charset for p in wanted]]
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, _PAGE_SCHEMA, strict=False)]
+    urls = pa.array([p.row["url"] for p in wanted], pa.string())
+    read = extract(pa.RecordBatch.from_arrays([*arrays, urls], schema=_PAGE_SCHEMA)).to_pylist()
+    for page, result in zip(wanted, read, strict=True):
+        page.row |= {name: result[name] for name in ("title", "charset_declared", "charset_used", "charset_source")}
+        page.row["n_replaced"] = result["n_replaced"] or 0
+        page.row["truncated"] |= bool(result["cut"])
+        if result["quarantine"] is not None:
+            tally["quarantined"] += 1
+            _close(page, ("quarantine", result["quarantine"]))
+        elif result["fault"] is not None:
+            _close(page, ("extract", result["fault"]))
+        elif not result["text"]:
+            _close(page, ("empty", "no main text"))
+        else:
+            page.text = result["text"]
+
+
+def _identify(pages: list[_Page], identify: Identifier, gates: GatesConfig) -> None:
+    wanted = [page for page in pages if page.row["gate"] is None]
+    if not wanted:
+        return
+    found = identify(pa.array([page.text for page in wanted], pa.large_string())).to_pylist()
+    for page, languages in zip(wanted, found, strict=True):
+        page.row |= languages
+        _close(page, language_gate(gates, languages["lang"], languages["lang_score"]))
+        if page.row["gate"] is None:
+            page.row["text"] = page.text
+
+
+def _sample(page: _Page, samples: dict[str, list[tuple[bytes, dict[str, Any]]]]) -> None:
+    gate = page.row["gate"]
+    row: dict[str, Any] = {
+        "id": page.row["id"],
+        "url": page.row["url"],
+        "reason": gate,
+        "value": page.row["gate_value"],
+        "text": page.text[:SAMPLE_CHARS] if page.text else None,
+        "payload": page.body[:QUARANTINE_BYTES] if gate == "quarantine" else None,
+    }
+    chosen = samples.setdefault(gate, [])
+    chosen.append((blake2b(page.row["id"].encode(), key=b"audit", digest_size=8).digest(), row))
+    if gate != "quarantine":
+        chosen.sort(key=lambda entry: entry[0])
+        del chosen[SAMPLES_PER_GATE:]

@@ -1,0 +1,68 @@
+"""The report of a run: one offline HTML page with the funnel, and the same funnel as rows for the terminal."""
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from seimai.files import write_atomic
+
+from .gates import GATES
+
+__all__ = ["funnel", "write_report"]
+
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
+    "table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .8rem;border-bottom:1px solid #ddd;"
+    "text-align:left}td.n{text-align:right;font-variant-numeric:tabular-nums}"
+    ".bar{display:inline-block;height:.7rem;background:#7a9}"
+)
+
+
+def funnel(totals: dict[str, Any]) -> list[tuple[str, str, str, int]]:
+    """Rows of stage, reason, language and documents, from the pages read to the documents kept."""
+    read = totals["read"].get("documents", 0)
+    rows = [("read", "pages read", "", read)]
+    gates = [(lang, reason, count) for lang, reason, count in totals["reasons"] if reason in GATES]
+    for gate in GATES:
+        count = sum(c for _, reason, c in gates if reason == gate)
+        if count:
+            rows.append(("gate", gate, "", count))
+    rest = [(lang, reason, count) for lang, reason, count in totals["reasons"] if reason not in GATES]
+    for lang, reason, count in sorted(rest, key=lambda row: (row[0], -row[2], row[1])):
+        if reason not in ("kept", "duplicate"):
+            rows.append(("quality", reason, lang, count))
+    rows += [("duplicate", "duplicate", lang, count) for lang, reason, count in rest if reason == "duplicate"]
+    rows += [("kept", "kept", lang, count) for lang, reason, count in rest if reason == "kept"]
+    return rows
+
+
+def write_report(run: Path, head: dict[str, Any]) -> None:
+    """Write `report.html`."""
+    totals = head["totals"]
+    rows = funnel(totals)
+    most = max(1, rows[0][3])
+    lines = "".join(
+        f"<tr><td>{escape(stage)}</td><td title='{escape(GATES.get(reason, ''))}'>{escape(reason)}</td>"
+        f"<td>{escape(lang)}</td><td class=n>{count:,}</td>"
+        f"<td><span class=bar style='width:{300 * count / most:.0f}px'></span></td></tr>"
+        for stage, reason, lang, count in rows
+    )
+    kept = "".join(
+        f"<tr><td>{escape(lang)}</td><td class=n>{sums['documents']:,}</td><td class=n>{sums['chars']:,}</td>"
+        f"<td class=n>{sums['bytes']:,}</td></tr>"
+        for lang, sums in totals["kept"].items()
+    )
+    counted = "".join(
+        f"<tr><td>{escape(name)}</td><td class=n>{count:,}</td></tr>" for name, count in totals["read"].items() if count
+    )
+    failed = "".join(f"<li>{escape(f['part'])}: {escape(f['error'])}</li>" for f in head["failed_parts"])
+    write_atomic(
+        run / "report.html",
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>Seimai run</title><style>{_STYLE}</style>"
+        f"<h1>Seimai run</h1><p>seimai {escape(head['seimai'])}, {len(head['inputs']):,} archives</p>"
+        f"<h2>Funnel</h2><table><tr><th>stage<th>reason<th>language<th>documents<th></tr>{lines}</table>"
+        f"<h2>Kept</h2><table><tr><th>language<th>documents<th>characters<th>bytes</tr>{kept}</table>"
+        f"<h2>Counted while reading</h2><table>{counted}</table>"
+        + (f"<h2>Parts that failed</h2><ul>{failed}</ul>" if failed else "")
+        + "</html>\n",
+    )

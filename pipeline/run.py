@@ -1,0 +1,187 @@
+"""The engine: functions over parts on Dask, in a bounded window, no state but tallies; nothing else imports Dask."""
+
+import errno
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from seimai.errors import RunError, SeimaiError
+
+__all__ = ["Engine", "Outcome"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+WINDOW_PER_WORKER = 4
+RETRIES = 2
+RESTART_S = 60
+"""How long to wait for a first worker before giving up."""
+
+_LOCAL_SETTINGS = {
+    # Logs that the scheduler and workers keep of every task: at their default length they grow for hours.
+    "distributed.admin.log-length": 100,
+    "distributed.admin.low-level-log-length": 100,
+    "distributed.admin.event-loop": "tornado",
+    "distributed.scheduler.dashboard.tasks.task-stream-length": 100,
+    "distributed.admin.max-error-length": 2000,
+    "distributed.worker.memory.terminate": 0.98,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T, R]):
+    """An item and its result, or the error (one line) that stayed after all retries."""
+
+    item: T
+    result: R | None
+    error: str | None
+
+
+class Engine:
+    """Runs functions on a LocalCluster, on a cluster that stands already, or (`workers=0`) in this process.
+
+    The cluster starts with the first `map`, so that a run with nothing to do costs nothing.
+    """
+
+    def __init__(self, *, workers: int | None = None, scheduler: str | None = None, memory_limit: str = "auto") -> None:
+        self._workers = min(os.cpu_count() or 1, 64) if workers is None else workers
+        self._scheduler, self._memory_limit = scheduler, memory_limit
+        self._client: Any = None
+        self._cluster: Any = None
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for part in (self._client, self._cluster):
+            if part is not None:
+                part.close()
+        self._client = self._cluster = None
+
+    @property
+    def dashboard(self) -> str | None:
+        """Address of the cluster's dashboard, where it has one."""
+        return str(self._client.dashboard_link) if self._client is not None and self._scheduler else None
+
+    def map(self, function: Callable[[T], R], items: Iterable[T], *, retries: int = RETRIES) -> Iterator[Outcome[T, R]]:
+        """`function` of every item, in the order of the items; a few per worker are under way at any time.
+
+        An item whose task fails, or kills its worker, is tried again; what fails still is an Outcome with its error.
+        Errors of ours (SeimaiError) and a full disk end the map: trying again would not help.
+        """
+        if self._workers == 0 and self._scheduler is None:
+            for item in items:
+                yield Outcome(item, function(item), None)
+            return
+        source = iter(items)
+        following = next(source, _END)
+        if following is _END:
+            return
+        client = self._start()
+        waiting: deque[tuple[T, Any]] = deque()
+        window = WINDOW_PER_WORKER
+        try:
+            while waiting or following is not _END:
+                if following is not _END and len(waiting) < window:
+                    waiting.append((following, client.submit(function, following, pure=False, retries=retries)))
+                    following = next(source, _END)
+                    continue
+                item, future = waiting.popleft()
+                yield _outcome(item, future)
+                del future  # the scheduler forgets a task when its last future is gone
+                window = WINDOW_PER_WORKER * max(1, len(client.nthreads()))
+        finally:
+            client.cancel([future for _, future in waiting], force=True)
+
+    def run_one(self, function: Callable[[T], R], item: T) -> R:
+        """`function` of one item on the cluster; raises RunError when it fails for good."""
+        outcome = next(iter(self.map(function, [item])))
+        if outcome.error is not None:
+            raise RunError(outcome.error)
+        return outcome.result  # type: ignore[return-value]
+
+    def _start(self) -> Any:
+        if self._client is None:
+            self._client = self._connect() if self._scheduler else self._local()
+        return self._client
+
+    def _local(self) -> Any:
+        import logging
+
+        import dask
+        from distributed import Client, LocalCluster
+
+        dask.config.set(_LOCAL_SETTINGS)
+        self._cluster = LocalCluster(
+            n_workers=self._workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=self._memory_limit,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+        return Client(self._cluster)
+
+    def _connect(self) -> Any:
+        from distributed import Client
+
+        try:
+            client = Client(self._scheduler, timeout=10)
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"--scheduler {self._scheduler}: no Dask scheduler answers there ({error}); "
+                "start one with `dask scheduler`"
+            ) from None
+        try:
+            client.wait_for_workers(1, timeout=RESTART_S)
+        except TimeoutError:
+            client.close()
+            raise RunError(
+                f"--scheduler {self._scheduler}: no worker joined in {RESTART_S} s; "
+                f"start `dask worker {self._scheduler}`"
+            ) from None
+        _check_versions(client, str(self._scheduler))
+        return client
+
+
+_END: Any = object()
+
+
+def _outcome(item: T, future: Any) -> Outcome[T, Any]:
+    from distributed.scheduler import KilledWorker
+
+    try:
+        return Outcome(item, future.result(), None)
+    except SeimaiError:
+        raise
+    except KilledWorker:
+        return Outcome(item, None, "the worker died each time it was tried (out of memory?)")
+    except Exception as error:  # any error of a task is an outcome, reported with its item
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise RunError(f"{error.filename or 'disk'}: no space left; free some, then type the same again") from None
+        return Outcome(item, None, f"{type(error).__name__}: {error}")
+
+
+def _versions() -> dict[str, str]:
+    from seimai import __version__
+
+    from .settings import package_versions
+
+    return {"seimai": __version__, **package_versions()}
+
+
+def _check_versions(client: Any, address: str) -> None:
+    """All workers must have our versions: another one may write other bytes."""
+    ours = _versions()
+    for worker, theirs in sorted(client.run(_versions).items()):
+        for name in sorted(ours):
+            if theirs.get(name) != ours[name]:
+                raise RunError(
+                    f"--scheduler {address}: worker {worker} has {name} {theirs.get(name)}, this machine {ours[name]}; "
+                    "install the same versions"
+                )

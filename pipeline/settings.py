@@ -1,0 +1,117 @@
+"""The configuration of a run, and the fingerprints of its stages that follow from it."""
+
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import Field
+
+from seimai.config import Section
+from seimai.files import fingerprint, sha256_file
+
+from . import charset, dedup, extract, language, measure, payload, presets, read, warc
+from .dedup import DedupConfig
+from .document import HeldOutConfig
+from .extract import ExtractConfig
+from .gates import GatesConfig
+from .inputs import InputConfig
+from .language import LanguageConfig, language_model
+from .presets import QualityConfig
+from .write import OutputConfig
+
+__all__ = ["MAP_STAGES", "READING", "RunConfig", "package_versions", "reading_differences", "stage_fingerprints"]
+
+MAP_STAGES = ("read", "signals", "signatures")
+
+READING = ("input", "gates", "extract", "language", "held_out")
+"""Sections that decide how a page is read; a run directory keeps them for life."""
+_NOT_READING = {"input": {"paths", "contact"}}
+
+_PACKAGES = ("fastwarc", "resiliparse", "trafilatura", "fasttext-community", "pyarrow", "numpy", "numba", "dask")
+
+
+class RunConfig(Section):
+    """A run: archives in, shards out."""
+
+    input: InputConfig = InputConfig()
+    """The archives and how they are cut into parts."""
+    gates: GatesConfig = GatesConfig()
+    """Early tests; loosening one reads the archives again."""
+    extract: ExtractConfig = ExtractConfig()
+    """Main text from HTML."""
+    language: LanguageConfig = LanguageConfig()
+    """Language identification."""
+    quality: dict[str, QualityConfig] = Field(
+        default={"ja": QualityConfig(preset="swallow-v1"), "en": QualityConfig(preset="gopher")}
+    )
+    """Rules by language; thresholds may be changed at any time."""
+    dedup: DedupConfig = DedupConfig()
+    """Near-duplicates."""
+    held_out: HeldOutConfig = HeldOutConfig()
+    """Documents kept for evaluation."""
+    output: OutputConfig = OutputConfig()
+    """The shards."""
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that may change what a run writes; absent ones are left out."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@lru_cache(maxsize=4)
+def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
+    return sha256_file(path)
+
+
+def stage_fingerprints(config: RunConfig) -> dict[str, str]:
+    """What each map stage is made of, apart from its input: code version, packages, models, its part of the config."""
+    model = language_model(Path(config.language.model) if config.language.model else None)
+    stat = model.stat()
+    packages = package_versions()
+    reading = config.model_dump(mode="json", include=set(READING))
+    for section, keys in _NOT_READING.items():
+        reading[section] = {key: value for key, value in reading[section].items() if key not in keys}
+    signing = config.dedup.model_dump(mode="json", exclude={"bands", "rows"})
+    used = {
+        "read": ("fastwarc", "resiliparse", "trafilatura", "fasttext-community", "pyarrow"),
+        "signals": ("pyarrow",),
+        "signatures": ("pyarrow",),
+    }
+    parts = {
+        "read": {
+            "versions": [m.VERSION for m in (read, warc, payload, charset, extract, language)],
+            "model": _file_digest(model, stat.st_size, stat.st_mtime_ns),
+            "config": reading,
+        },
+        "signals": {"versions": [measure.VERSION]},
+        "signatures": {"versions": [dedup.VERSION], "config": signing},
+    }
+    return {
+        stage: fingerprint({"stage": stage, "packages": {p: packages.get(p) for p in used[stage]}, **parts[stage]})
+        for stage in MAP_STAGES
+    }
+
+
+def rules_version() -> list[int]:
+    """Versions of the code that turns columns into decisions."""
+    return [presets.VERSION]
+
+
+def reading_differences(old: RunConfig, new: RunConfig) -> list[str]:
+    """Keys of the reading sections that differ, as section.key.
+
+    >>> reading_differences(RunConfig(), RunConfig(input=InputConfig(part_bytes=1)))
+    ['input.part_bytes']
+    """
+    found = []
+    for section in READING:
+        before, after = getattr(old, section).model_dump(), getattr(new, section).model_dump()
+        keys = set(before) - _NOT_READING.get(section, set())
+        found += [f"{section}.{key}" for key in sorted(keys) if before[key] != after[key]]
+    return found

@@ -1,0 +1,198 @@
+"""A run directory's state: markers that say a stage of a part exists, and the lock that keeps a second run out."""
+
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from seimai.errors import RunError
+from seimai.files import atomic, canonical_json, sha256_file, write_atomic
+
+__all__ = ["FileEntry", "Marker", "commit", "lock", "owned_by", "read_marker", "remove_marker", "still_owned"]
+
+HEARTBEAT_S = 5.0
+STALE_S = 60.0
+"""A lock whose owner has not been heard of for so long, and cannot be looked at from here, is free."""
+
+FileEntry = dict[str, Any]
+"""path (relative to the run directory), bytes, sha256."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What a finished stage of a part was made from and what it made; written last, it vouches for the files."""
+
+    stage: str
+    part: str
+    fingerprint: str
+    input: dict[str, Any]
+    rows: int
+    files: list[FileEntry] = field(default_factory=list)
+    tally: dict[str, Any] = field(default_factory=dict)
+    span: dict[str, Any] = field(default_factory=dict)
+
+    def vouches(self, run: Path, fingerprint: str) -> bool:
+        """Whether the stage was made as `fingerprint` says and its files stand with their sizes."""
+        return self.fingerprint == fingerprint and all(_size(run / f["path"]) == f["bytes"] for f in self.files)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
+
+
+def _marker_path(run: Path, stage: str, part: str) -> Path:
+    return run / "state" / stage / f"{part}.json"
+
+
+def read_marker(run: Path, stage: str, part: str) -> Marker | None:
+    """The marker, or None where there is none (or one that a power cut left unreadable)."""
+    try:
+        return Marker(**json.loads(_marker_path(run, stage, part).read_text(encoding="utf-8")))
+    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+        return None
+
+
+def remove_marker(run: Path, marker: Marker) -> None:
+    """Take a stage of a part away: the marker first, then its files."""
+    _marker_path(run, marker.stage, marker.part).unlink(missing_ok=True)
+    for entry in marker.files:
+        (run / entry["path"]).unlink(missing_ok=True)
+
+
+def commit(run: Path, owner: str, marker: Marker, tables: Mapping[str, pa.Table]) -> Marker:
+    """Write the tables (run-relative path to table), then the marker that names them; returns the full marker.
+
+    Raises RunError when the run has another owner by now: a task of a killed driver must not write into its successor.
+    """
+    old = read_marker(run, marker.stage, marker.part)
+    entries: list[FileEntry] = []
+    for name, table in tables.items():
+        with atomic(run / name) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+            entry = {"path": name, "bytes": temporary.stat().st_size, "sha256": sha256_file(temporary)}
+            still_owned(run, owner)
+        entries.append(entry)
+    done = Marker(**{**asdict(marker), "files": [*marker.files, *entries]})
+    still_owned(run, owner)
+    write_atomic(_marker_path(run, marker.stage, marker.part), canonical_json(asdict(done)))
+    for entry in old.files if old else []:
+        if entry["path"] not in {e["path"] for e in done.files}:
+            (run / entry["path"]).unlink(missing_ok=True)
+    return done
+
+
+def still_owned(run: Path, owner: str) -> None:
+    """Raise RunError unless the run's lock still names `owner`."""
+    if not owned_by(run, owner):
+        raise RunError(f"{run}: another run has taken over; this task's result is dropped")
+
+
+def owned_by(run: Path, owner: str) -> bool:
+    """Whether the run's lock still names `owner`."""
+    try:
+        return bool(json.loads((run / "lock.json").read_text(encoding="utf-8"))["owner"] == owner)
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+
+
+@contextmanager
+def lock(run: Path) -> Iterator[str]:
+    """Hold the run directory; gives the owner's token that tasks show when they commit.
+
+    A lock whose owner is gone is taken over: at once on the same machine, else when its heartbeat is a minute old.
+    Raises RunError when somebody holds it.
+    """
+    path = run / "lock.json"
+    owner = secrets.token_hex(16)
+    value = {"owner": owner, "host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
+    mine = path.with_name(f".lock.{owner}.tmp")
+    mine.write_text(json.dumps(value), encoding="utf-8")
+    try:
+        while not _linked(mine, path):
+            _take_over(path, run)
+    finally:
+        mine.unlink(missing_ok=True)
+    stop = threading.Event()
+    heart = threading.Thread(target=_beat, args=(path, stop), daemon=True)
+    heart.start()
+    try:
+        yield owner
+    finally:
+        stop.set()
+        heart.join()
+        if owned_by(run, owner):
+            path.unlink(missing_ok=True)
+
+
+def _linked(mine: Path, path: Path) -> bool:
+    """Put the lock in place, with its content, unless one is there."""
+    try:
+        os.link(mine, path)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _take_over(path: Path, run: Path) -> None:
+    """Remove a dead owner's lock; raise where the owner lives."""
+    try:
+        age_s = time.time() - path.stat().st_mtime
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    if held["host"] == socket.gethostname():
+        alive = held["started"] != "" and _started(held["pid"]) == held["started"]
+    else:
+        alive = age_s < STALE_S
+    if alive:
+        raise RunError(
+            f"{run}: another run works here (process {held['pid']} on {held['host']}); wait for it or use another --out"
+        )
+    claimed = path.with_name(f".lock.{secrets.token_hex(8)}.tmp")
+    try:
+        path.rename(claimed)
+    except FileNotFoundError:
+        return
+    if json.loads(claimed.read_text(encoding="utf-8"))["owner"] != held["owner"]:
+        _linked(claimed, path)  # a third run was faster between the look and the rename; give its lock back
+    claimed.unlink()
+
+
+def _started(pid: int) -> str:
+    """Start time of a process in clock ticks, so that a reused number is no living owner; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[19]
+    except (FileNotFoundError, ProcessLookupError, IndexError):
+        return _alive_elsewhere(pid)
+
+
+def _alive_elsewhere(pid: int) -> str:
+    """Systems without /proc: only whether the process lives."""
+    if os.path.isdir("/proc/self") or pid <= 0:
+        return ""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return ""
+    return "alive"
+
+
+def _beat(path: Path, stop: threading.Event) -> None:
+    while not stop.wait(HEARTBEAT_S):
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            return

@@ -1,0 +1,98 @@
+"""Arrow strings to code points and their classes, slice by slice, and the one way our kernels are compiled.
+
+numba's cache watches only the file of the function that is called: a kernel must not call compiled code of another
+file, or an edit there would leave a stale kernel behind. Hence decoding is a step of its own, not a callee.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar, cast
+
+import numba
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from .unicode_table import class_table
+
+__all__ = ["Slice", "as_strings", "jit", "slices"]
+
+SLICE_BYTES = 4 << 20
+"""Text decoded at once, in UTF-8 bytes: five bytes of memory per character stay near the cache."""
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def jit(function: F) -> F:
+    """Compile on first call, cached on disk, without the GIL; wrap-around integers, no global state."""
+    return cast(F, numba.njit(cache=True, nogil=True, boundscheck=False)(function))
+
+
+class Slice(NamedTuple):
+    """Consecutive texts decoded: text i of the slice stands at codes[offsets[i]:offsets[i + 1]]."""
+
+    first: int
+    last: int
+    codes: NDArray[np.int32]
+    classes: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+
+
+def as_strings(texts: Sequence[str | None] | pa.Array | pa.ChunkedArray) -> pa.Array:
+    """One large_string array, whatever the texts came in."""
+    array = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else pa.array(texts, pa.large_string())
+    if isinstance(array, pa.ChunkedArray):
+        array = array.cast(pa.large_string()).combine_chunks()
+    return array.cast(pa.large_string())
+
+
+def slices(array: pa.Array) -> Iterator[Slice]:
+    """The texts of a large_string array in slices of about SLICE_BYTES; null texts have no code points."""
+    if len(array) == 0:
+        return
+    _, offset_buffer, data_buffer = array.buffers()
+    ends = np.frombuffer(offset_buffer, np.int64)[array.offset : array.offset + len(array) + 1]
+    data = np.frombuffer(data_buffer, np.uint8) if data_buffer is not None else np.zeros(0, np.uint8)
+    present = array.is_valid().to_numpy(zero_copy_only=False)
+    table = class_table()
+    first = 0
+    while first < len(array):
+        last = max(int(np.searchsorted(ends, ends[first] + SLICE_BYTES, side="right")) - 1, first + 1)
+        yield Slice(first, last, *_decode(data, ends[first : last + 1], present[first:last], table.index, table.blocks))
+        first = last
+
+
+@jit
+def _decode(
+    data: NDArray[np.uint8],
+    ends: NDArray[np.int64],
+    present: NDArray[np.bool_],
+    index: NDArray[np.uint8],
+    blocks: NDArray[np.uint8],
+) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int64]]:
+    """UTF-8 to code points and classes; Arrow promises valid UTF-8, so lead bytes alone decide."""
+    codes = np.empty(ends[-1] - ends[0], np.int32)
+    offsets = np.zeros(len(ends), np.int64)
+    filled = 0
+    for text in range(len(ends) - 1):
+        at = ends[text] if present[text] else ends[text + 1]
+        while at < ends[text + 1]:
+            lead = np.int32(data[at])
+            if lead < 0x80:
+                codes[filled] = lead
+                at += 1
+            elif lead < 0xE0:
+                codes[filled] = (lead & 0x1F) << 6 | (data[at + 1] & 0x3F)
+                at += 2
+            elif lead < 0xF0:
+                codes[filled] = (lead & 0x0F) << 12 | np.int32(data[at + 1] & 0x3F) << 6 | (data[at + 2] & 0x3F)
+                at += 3
+            else:
+                high = (lead & 0x07) << 18 | np.int32(data[at + 1] & 0x3F) << 12
+                codes[filled] = high | np.int32(data[at + 2] & 0x3F) << 6 | (data[at + 3] & 0x3F)
+                at += 4
+            filled += 1
+        offsets[text + 1] = filled
+    classes = np.empty(filled, np.uint8)
+    for k in range(filled):
+        classes[k] = blocks[index[codes[k] >> 8], codes[k] & 255]
+    return codes[:filled], classes, offsets

@@ -1,0 +1,306 @@
+"""WARC records from a slice of an archive: damaged members cost only themselves, and nothing is lost in silence."""
+
+import hashlib
+import io
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from fastwarc.warc import ArchiveIterator, WarcRecord
+
+__all__ = ["VERSION", "Record", "SliceReader", "member_start"]
+
+VERSION = 1
+GZIP_MAGIC = b"\x1f\x8b\x08"
+CHUNK_BYTES = 1 << 15
+UNIT_BYTES = 1 << 22
+"""Members that inflate to less are read at once; longer ones are streamed, at about half the speed."""
+HEAD_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One WARC record: where it stands, its headers (names in lower case) and its content."""
+
+    offset: int
+    index: int
+    kind: str
+    headers: dict[str, str]
+    content: bytes
+    truncated: bool
+
+
+class _Hashed(io.RawIOBase):
+    """A file whose bytes are hashed as they are first read, so that a slice is fetched once."""
+
+    def __init__(self, file: BinaryIO, start: int) -> None:
+        self._file, self._pos, self._hashed_to = file, start, start
+        self.start, self.digest = start, hashlib.sha256()
+        file.seek(start)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._pos
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._pos = self._file.seek(offset, whence)
+        return self._pos
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        data = self._file.read(len(view))
+        view[: len(data)] = data
+        if self._pos <= self._hashed_to < self._pos + len(data):
+            self.digest.update(memoryview(data)[self._hashed_to - self._pos :])
+            self._hashed_to = self._pos + len(data)
+        self._pos += len(data)
+        return len(data)
+
+    @property
+    def hashed_bytes(self) -> int:
+        return self._hashed_to - self.start
+
+
+class _Unit(io.RawIOBase):
+    """Inflated bytes from a member that begins a record up to the next member that does; seekable by rewinding.
+
+    After the last byte `end` is the offset behind it in the archive; `cut` says the archive ended inside a member.
+    """
+
+    def __init__(self, file: io.BufferedReader, offset: int) -> None:
+        self._file, self._offset = file, offset
+        self.end: int | None = None
+        self.cut = False
+        self._rewind()
+
+    def _rewind(self) -> None:
+        self._inflater = zlib.decompressobj(31)
+        self._next = self._offset
+        self._pos = 0
+        self._done = False
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._pos
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence != io.SEEK_SET:
+            raise io.UnsupportedOperation("a unit's length is not known before its end")
+        if offset < self._pos:
+            self._rewind()
+        while self._pos < offset and self._inflate(min(CHUNK_BYTES, offset - self._pos)):
+            pass
+        return self._pos
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        data = self._inflate(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def _inflate(self, limit: int) -> bytes:
+        """Up to `limit` more bytes; none at the end.  Raises zlib.error where a member is broken."""
+        while not self._done:
+            source = self._inflater.unconsumed_tail
+            if not source:
+                self._file.seek(self._next)
+                source = self._file.read(CHUNK_BYTES)
+                self._next += len(source)
+            data = self._inflater.decompress(source, limit)
+            if self._inflater.eof:
+                self._finish_member()
+            elif not source and not data:
+                self._done, self.cut, self.end = True, True, self._next
+            if data:
+                self._pos += len(data)
+                return data
+        return b""
+
+    def _finish_member(self) -> None:
+        end = self._next - len(self._inflater.unused_data)
+        head = _inflated_head(self._file, end)
+        if head and not head.startswith(b"WARC/"):  # a record that goes on in the next member
+            self._inflater, self._next = zlib.decompressobj(31), end
+        else:
+            self._done, self.end = True, end
+
+
+class SliceReader:
+    """The records whose members start in [`start`, `stop`) of an archive of `size` bytes; iterate once.
+
+    `begin` is where the first member starts when the caller knows it (None: the first valid start at or after
+    `start`). Afterwards: `first_offset` and `next_offset` (None: nothing found, or left open behind damage),
+    `digest` and `hashed_bytes` of what was read from `start`, `skipped_bytes`, `faults` by name.
+    """
+
+    def __init__(
+        self, file: BinaryIO, *, start: int, stop: int, size: int, begin: int | None, max_record_bytes: int
+    ) -> None:
+        self._raw = _Hashed(file, start)
+        self._file = io.BufferedReader(self._raw, 1 << 18)
+        self._start, self._stop, self._size, self._begin = start, stop, size, begin
+        self._max_record_bytes = max_record_bytes
+        self.first_offset: int | None = None
+        self.next_offset: int | None = None
+        self.skipped_bytes = 0
+        self.faults: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[Record]:
+        self._file.seek(self._start)
+        if self._start == 0 and self._file.peek(5)[:5] == b"WARC/":
+            yield from self._plain()
+        else:
+            yield from self._members()
+        self._file.seek(self._raw.start + self._raw.hashed_bytes)
+        while self._file.tell() < min(self._stop, self._size) and self._file.read(CHUNK_BYTES):
+            pass  # the digest covers the slice to its end, so that a change anywhere in it is seen
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the `hashed_bytes` bytes from `start`."""
+        return self._raw.digest.hexdigest()
+
+    @property
+    def hashed_bytes(self) -> int:
+        """How far from `start` the archive was read."""
+        return self._raw.hashed_bytes
+
+    def _plain(self) -> Iterator[Record]:
+        """An archive without compression is one unit."""
+        self.first_offset, self.next_offset = 0, self._size
+        self._file.seek(0)
+        yield from self._records(self._file, offset=None)
+
+    def _members(self) -> Iterator[Record]:
+        expected = self._begin
+        at = member_start(self._file, self._start if expected is None else expected, self._stop)
+        while at is not None:
+            if expected is not None and at != expected:
+                self.skipped_bytes += at - expected
+                self.faults["bytes_between_members"] += 1
+            if self.first_offset is None:
+                self.first_offset = at
+            unit = _Unit(self._file, at)
+            yield from self._unit_records(unit, at)
+            self.next_offset = expected = unit.end
+            if expected is not None and (expected >= self._size or _starts_record(self._file, expected)):
+                at = expected if expected < self._stop else None
+                continue
+            # Damage: the unit ended early, or something that is no member follows. Go on at the next valid start.
+            resume = at + 1 if expected is None else expected
+            self.next_offset = None
+            at = member_start(self._file, resume, self._stop)
+            self.skipped_bytes += (self._stop if at is None else at) - resume
+            expected = None
+
+    def _unit_records(self, unit: _Unit, at: int) -> Iterator[Record]:
+        try:
+            head = b""
+            while len(head) < UNIT_BYTES and (piece := unit.read(UNIT_BYTES - len(head))):
+                head += piece
+            if unit.end is None:
+                unit.seek(0)
+                yield from self._records(io.BufferedReader(unit, 1 << 16), offset=at)
+            else:
+                yield from self._records(io.BytesIO(head), offset=at, cut=unit.cut)
+        except zlib.error:
+            self.faults["broken_member"] += 1
+            unit.end = None
+            return
+        if unit.cut:
+            self.faults["cut_member"] += 1
+
+    def _records(self, stream: BinaryIO | io.BufferedReader, offset: int | None, cut: bool = False) -> Iterator[Record]:
+        """The records of one inflated stream; after a bad header, from the next line that begins a record."""
+        index, begin = 0, 0
+        while True:
+            stream.seek(begin)
+            last = begin
+            try:
+                for record in ArchiveIterator(stream, parse_http=False, stream_detect=False, fsspec_args=False):
+                    last = begin + record.stream_pos if stream.seekable() else begin
+                    place = last if offset is None else offset
+                    yield self._record(record, place, 0 if offset is None else index, cut)
+                    index += 1
+                return
+            except OSError:
+                # A wrong Content-Length has swallowed or split what follows; the record before stands as it is.
+                self.faults["bad_record_header"] += 1
+                found = _find_record(stream, last + 1)
+                if found is None:
+                    return
+                begin = found
+
+    def _record(self, record: WarcRecord, offset: int, index: int, cut: bool) -> Record:
+        content = record.reader.read(self._max_record_bytes)
+        truncated = len(content) < record.content_length
+        if truncated:
+            self.faults["record_cut_short" if cut else "record_over_limit"] += 1
+        headers = {name.lower(): value for name, value in record.headers}
+        kind = headers.get("warc-type", "").lower()
+        return Record(offset, index, kind, headers, content, truncated or "warc-truncated" in headers)
+
+
+def member_start(file: io.BufferedReader, start: int, stop: int) -> int | None:
+    """Offset of the first gzip member in [start, stop) whose inflated bytes begin `WARC/`; None where there is none.
+
+    >>> import gzip
+    >>> data = b"damage" + gzip.compress(b"WARC/1.0 ...")
+    >>> member_start(io.BufferedReader(io.BytesIO(data)), 0, len(data))
+    6
+    """
+    at = start
+    while at < stop:
+        file.seek(at)
+        block = file.read(CHUNK_BYTES)
+        if len(block) < len(GZIP_MAGIC):
+            return None
+        found = block.find(GZIP_MAGIC)
+        while found >= 0 and at + found < stop:
+            if _starts_record(file, at + found):
+                return at + found
+            found = block.find(GZIP_MAGIC, found + 1)
+        at += len(block) - len(GZIP_MAGIC) + 1
+    return None
+
+
+def _starts_record(file: io.BufferedReader, offset: int) -> bool:
+    return _inflated_head(file, offset).startswith(b"WARC/")
+
+
+def _inflated_head(file: io.BufferedReader, offset: int) -> bytes:
+    """The first inflated bytes of a gzip member at `offset`; empty where none stands there."""
+    file.seek(offset)
+    head = file.read(4096)
+    if not head.startswith(GZIP_MAGIC):
+        return b""
+    try:
+        return zlib.decompressobj(31).decompress(head, HEAD_BYTES)
+    except zlib.error:
+        return b""
+
+
+def _find_record(stream: BinaryIO | io.BufferedReader, start: int) -> int | None:
+    """Position of the next line at or after `start` that begins `WARC/1`."""
+    stream.seek(start)
+    at, kept = start, b""
+    while block := stream.read(CHUNK_BYTES):
+        window = kept + block
+        found = window.find(b"\nWARC/1")
+        if found >= 0:
+            return at - len(kept) + found + 1
+        at += len(block)
+        kept = window[-7:]
+    return None

@@ -1,0 +1,219 @@
+"""The command `seimai`: each command reads its options, calls one library function and prints what it returns."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seimai.errors import RunError, SeimaiError
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="seimai",
+    help="Polish raw web crawls into clean Japanese and English corpora, tokenizers and training data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+tokenizer_app = typer.Typer(help="Train and judge tokenizers.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(tokenizer_app, name="tokenizer")
+
+Set = Annotated[list[str] | None, typer.Option("--set", help="Override a key: section.key=value (TOML); repeatable.")]
+Workers = Annotated[int | None, typer.Option(min=0, help="Worker processes; 0 works in this one. Default: all cores.")]
+Scheduler = Annotated[str, typer.Option(help="Address of a running Dask scheduler, for example tcp://10.0.0.1:8786.")]
+
+
+@app.command(epilog="Example: seimai demo --out demo")
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
+    workers: Workers = None,
+) -> None:
+    """Do the whole job on a small sample web: crawl, corpus, tokenizer, token shards, model, generated text."""
+    from seimai.demo import demo as run_demo
+
+    run_demo(out, workers)
+
+
+@app.command(epilog="Example: seimai init web.toml")
+def init(path: Annotated[Path, typer.Argument(help="File to write.")] = Path("seimai.toml")) -> None:
+    """Write a commented config to start from; every key is documented there."""
+    from importlib.resources import files
+
+    from seimai.files import write_atomic
+
+    if path.exists():
+        raise RunError(f"{path}: exists; give another name, or remove it")
+    write_atomic(path, (files("seimai.configs") / "web_ja_en.toml").read_bytes())
+    typer.echo(f"{path}: written; now: seimai run {path} --input 'crawl/*.warc.gz' --out run")
+
+
+@app.command(epilog="Example: seimai run configs/web_ja_en.toml --input 'crawl/*.warc.gz' --out run --workers 2")
+def run(
+    config: Annotated[Path, typer.Argument(help="TOML file; `seimai init` writes one.")],
+    out: Annotated[Path, typer.Option(help="Run directory; the same one resumes.")],
+    input: Annotated[
+        list[str] | None, typer.Option(help="WARC or WET: path, glob, fsspec or http URL; repeatable.")
+    ] = None,
+    set_: Set = None,
+    workers: Workers = None,
+    scheduler: Scheduler = "",
+    memory_limit: Annotated[str, typer.Option(help="Memory of one worker, for example 2GB.")] = "auto",
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Empty a run directory read with other settings.")] = False,
+    check_inputs: Annotated[bool, typer.Option("--check-inputs", help="Read every archive's bytes again.")] = False,
+) -> None:
+    """Turn crawl archives into clean text shards; type the same command again to resume."""
+    from seimai.config import load_config
+    from seimai.pipeline.job import polish
+    from seimai.pipeline.progress import Terminal
+    from seimai.pipeline.run import Engine
+    from seimai.pipeline.settings import RunConfig
+    from seimai.show import console, print_run
+
+    settings = load_config(config, RunConfig, set_ or [])
+    engine = Engine(workers=workers, scheduler=scheduler or None, memory_limit=memory_limit)
+    with Terminal(console()) as progress:
+        summary = polish(
+            settings,
+            out,
+            inputs=input or [],
+            engine=engine,
+            rebuild=rebuild,
+            check_inputs=check_inputs,
+            progress=progress,
+        )
+    print_run(summary)
+    if summary.failed_parts:
+        first = summary.failed_parts[0]
+        raise RunError(
+            f"{len(summary.failed_parts)} parts failed, the first is {first['part']}: {first['error']}; "
+            "the rest is finished, type the same command again for them"
+        )
+
+
+@app.command(epilog="Example: seimai verify run")
+def verify(path: Annotated[Path, typer.Argument(help="Run directory, or a folder of token shards.")]) -> None:
+    """Compare every file with the manifest's SHA-256; name what is changed, missing or unlisted."""
+    if not path.is_dir():
+        raise RunError(f"{path}: no such folder; give a run directory or a folder of token shards")
+    from seimai.verify import verify as check
+
+    files, size = check(path)
+    typer.echo(f"{path}: {files:,} files, {size / 1e6:,.1f} MB, all as the manifest says")
+
+
+@tokenizer_app.command("train", epilog="Example: seimai tokenizer train run --out tokenizer --vocab-size 32768")
+def tokenizer_train(
+    source: Annotated[list[Path], typer.Argument(help="Run directory, or .jsonl, .jsonl.zst, .parquet, .txt files.")],
+    out: Annotated[Path, typer.Option(help="Folder for tokenizer.json.")],
+    vocab_size: Annotated[int, typer.Option(help="Size with specials; padded to a multiple of 128.")] = 65536,
+    model: Annotated[str, typer.Option(help="bpe.")] = "bpe",
+    sample_bytes: Annotated[int, typer.Option(help="Most UTF-8 bytes of one language that are counted.")] = 1 << 30,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 1,
+) -> None:
+    """Train a byte-level BPE with the Japanese and English split on the `train` documents."""
+    from seimai.show import print_rows
+    from seimai.tokenizer.train import train_tokenizer
+
+    summary = train_tokenizer(
+        source, out, vocab_size=vocab_size, model=model, sample_bytes_per_language=sample_bytes, seed=seed
+    )
+    print_rows("Tokenizer", summary)
+
+
+@tokenizer_app.command("eval", epilog="Example: seimai tokenizer eval tokenizer run")
+def tokenizer_eval(
+    tokenizer: Annotated[Path, typer.Argument(help="Folder with tokenizer.json.")],
+    source: Annotated[list[Path], typer.Argument(help="Run directory or text files; `held_out` documents are read.")],
+) -> None:
+    """Compression, fertility and round trips by language, on held-out documents."""
+    from seimai.show import print_evaluation
+    from seimai.tokenizer.evaluate import evaluate
+
+    print_evaluation(evaluate(tokenizer, source))
+
+
+@app.command(epilog="Example: seimai encode run --tokenizer tokenizer --out tokens")
+def encode(
+    source: Annotated[list[Path], typer.Argument(help="Run directory, or .jsonl, .jsonl.zst, .parquet, .txt files.")],
+    tokenizer: Annotated[Path, typer.Option(help="Folder with tokenizer.json.")],
+    out: Annotated[Path, typer.Option(help="Folder for the token shards.")],
+    workers: Workers = None,
+    scheduler: Scheduler = "",
+) -> None:
+    """Turn text shards into token shards with provenance; type the same command again to resume."""
+    from seimai.encoding import encode_source
+    from seimai.pipeline.run import Engine
+    from seimai.show import print_rows
+
+    with Engine(workers=workers, scheduler=scheduler or None) as engine:
+        print_rows("Token shards", encode_source(source, tokenizer, out, engine))
+
+
+@app.command(epilog="Example: seimai train configs/model_tiny.toml --data tokens --out model --steps 300")
+def train(
+    config: Annotated[Path, typer.Argument(help="TOML file of the model, for example configs/model_tiny.toml.")],
+    data: Annotated[Path, typer.Option(help="Folder of token shards.")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints, metrics and the final model.")],
+    steps: Annotated[int | None, typer.Option(help="Steps in all; wins over the config.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights and order; wins over the config.")] = None,
+) -> None:
+    """Train a compact decoder; type the same command again to go on."""
+    from seimai.model.train import train as run_training
+    from seimai.show import console, print_training
+
+    print_training(run_training(config, data, out, steps=steps, seed=seed, console=console()))
+
+
+@app.command(epilog='Example: seimai generate model --prompt "今日は" --tokens 60')
+def generate(
+    model: Annotated[Path, typer.Argument(help="Folder of a training or of a final model.")],
+    prompt: Annotated[list[str] | None, typer.Option(help="Text to go on from; repeatable.")] = None,
+    tokens: Annotated[int, typer.Option(min=1, help="Most new tokens.")] = 100,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token.")] = 0.8,
+    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of probability that is drawn from.")] = 0.95,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+) -> None:
+    """Write text with a trained model, as it comes."""
+    from seimai.model.generate import Sampling
+    from seimai.model.generate import generate as write
+
+    sampling = Sampling(max_new_tokens=tokens, temperature=temperature, top_p=top_p, seed=seed)
+    for text in prompt or [""]:
+        typer.echo(text, nl=False)
+        write(model, [text], sampling=sampling, stream=lambda _, piece: typer.echo(piece, nl=False))
+        typer.echo()
+
+
+@app.command(epilog="Example: seimai trace model --step 100")
+def trace(
+    model: Annotated[Path, typer.Argument(help="Folder of a training.")],
+    step: Annotated[int, typer.Option(min=0, help="Step of the training, from 0.")],
+) -> None:
+    """The documents a training step saw: address, archive, offset."""
+    from seimai.model.trace import trace as documents_of
+    from seimai.show import print_trace
+
+    print_trace(documents_of(model, step))
+
+
+def main() -> None:
+    """Run the command line: a user's mistake is one line and exit code 1, a wrong usage exit code 2."""
+    try:
+        app()
+    except SeimaiError as error:
+        sys.stderr.write(f"seimai: {error}\n")
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("seimai: stopped; the same command goes on where it was\n")
+        raise SystemExit(130) from None
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("seimai"):
+            raise
+        sys.stderr.write(f"seimai: {error.name} is not installed; pip install 'seimai[all]'\n")
+        raise SystemExit(1) from None

@@ -1,0 +1,101 @@
+"""What the commands print: tables of what a library function returned."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from seimai.model.trace import TracedDocument
+    from seimai.pipeline.job import RunSummary
+
+__all__ = ["console", "loss_curve", "print_rows", "print_run", "print_table", "print_trace"]
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+
+
+def console() -> Console:
+    """The terminal, without colours where there is none."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def print_table(title: str, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A table; numbers stand to the right, with separators."""
+    rows = [list(row) for row in rows]
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    for at, name in enumerate(names):
+        numeric = bool(rows) and all(isinstance(row[at], int | float) or row[at] is None for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_shown(value)) for value in row))
+    screen = console()
+    screen.print(table)
+    screen.print()
+
+
+def print_rows(title: str, summary: object) -> None:
+    """The fields of a summary (a dataclass or a mapping), one line each."""
+    plain = asdict(summary) if is_dataclass(summary) and not isinstance(summary, type) else summary
+    if not isinstance(plain, Mapping):
+        raise TypeError(f"a summary is a dataclass or a mapping, not {type(summary).__name__}")
+    print_table(title, ["", ""], [(name.replace("_", " "), value) for name, value in plain.items()])
+
+
+def print_run(summary: "RunSummary") -> None:
+    """The funnel of a run and where its shards lie."""
+    from seimai.pipeline.report import funnel
+
+    rows = funnel(summary.totals)
+    read = max(1, rows[0][3])
+    print_table(
+        "Funnel",
+        ["stage", "reason", "language", "documents", "share"],
+        [(stage, reason, lang, count, f"{count / read:.1%}") for stage, reason, lang, count in rows],
+    )
+    kept = summary.totals["kept"]
+    print_table(
+        "Kept",
+        ["language", "documents", "characters", "bytes"],
+        [(lang, sums["documents"], sums["chars"], sums["bytes"]) for lang, sums in kept.items()],
+    )
+    counted = {k: v for k, v in summary.totals["read"].items() if v and k.startswith(("archive.", "payload.", "quar"))}
+    if counted:
+        print_table("Damage met and counted", ["what", "count"], list(counted.items()))
+    if not summary.changed:
+        console().print("Nothing to do: the run is finished and its inputs and config are unchanged.")
+    console().print(f"{summary.out}/shards  {summary.out}/report.html  (check with: seimai verify {summary.out})")
+
+
+def print_trace(documents: Sequence["TracedDocument"]) -> None:
+    """The documents of a training step."""
+    names = ["row", "start", "length", "lang", "url", "warc_file", "warc_offset"]
+    rows = [(d.number, d.start, d.length, d.lang, d.url, d.warc_file, d.warc_offset) for d in documents]
+    print_table("Documents of the step", names, rows)
+
+
+def loss_curve(losses: Sequence[float], width: int = 60) -> str:
+    """A line of blocks from the first loss to the last, the lowest loss the lowest block.
+
+    >>> loss_curve([4.0, 3.0, 2.0, 1.0], width=4)
+    '█▆▃ '
+    """
+    if not losses:
+        return ""
+    step = max(1, -(-len(losses) // width))
+    means = [sum(losses[at : at + step]) / len(losses[at : at + step]) for at in range(0, len(losses), step)]
+    low, high = min(means), max(means)
+    top = len(BLOCKS) - 1
+    return "".join(BLOCKS[round((mean - low) / (high - low) * top) if high > low else top] for mean in means)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

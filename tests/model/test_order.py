@@ -1,0 +1,157 @@
+"""The order is a permutation without pattern, the same for any ranks, and loses nothing in an epoch."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seimai.errors import ConfigError, InputError
+from seimai.model.order import Order, Rows, permute, rows
+
+KEY = bytes(range(48))
+
+
+@given(st.integers(1, 5000), st.binary(min_size=48, max_size=48))
+@settings(max_examples=60, deadline=None)
+def test_permutation_is_a_bijection(n: int, key: bytes) -> None:
+    found = permute(np.arange(n, dtype=np.uint64), n, key)
+    assert np.array_equal(np.sort(found), np.arange(n))
+
+
+def test_permutation_of_a_large_range_is_a_bijection() -> None:
+    n = 1_000_003
+    assert np.array_equal(np.bincount(permute(np.arange(n, dtype=np.uint64), n, KEY).astype(np.int64)), np.ones(n))
+
+
+@pytest.mark.parametrize("n", [1 << 20, 1_000_000])
+def test_no_output_bit_can_be_guessed_from_input_bits(n: int) -> None:
+    """A known loader's permutation leaks its lowest bit from two input bits; here no pair says anything."""
+    index = np.arange(n, dtype=np.uint64)
+    found = permute(index, n, KEY)
+    bits_in = [((index >> np.uint64(bit)) & np.uint64(1)).astype(bool) for bit in range(20)]
+    sure = 5 / (2 * np.sqrt(n))
+    for bit in range(19):
+        out = ((found >> np.uint64(bit)) & np.uint64(1)).astype(bool)
+        for i in range(20):
+            for j in range(i, 20):
+                given_bit = bits_in[i] ^ bits_in[j] if i != j else bits_in[i]
+                assert abs(np.mean(out == given_bit) - 0.5) < sure + 0.003, (bit, i, j)
+
+
+def test_keys_give_unrelated_permutations() -> None:
+    index = np.arange(10_000, dtype=np.uint64)
+    first, second = permute(index, 10_000, KEY), permute(index, 10_000, KEY[::-1])
+    assert np.count_nonzero(first == second) < 10
+    assert abs(np.corrcoef(first.astype(float), second.astype(float))[0, 1]) < 0.05
+
+
+def same(a: Rows, b: Rows) -> bool:
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in Rows.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("step", [0, 3, 40])
+def test_batch_is_the_same_for_any_ranks(small_tokens: Path, ranks: int, step: int) -> None:
+    order = Order(small_tokens, seed=1, row_tokens=32, batch_rows=8)
+    whole = order.rows(step)
+    parts = [order.rows(step, rank, ranks) for rank in range(ranks)]
+    assert np.array_equal(whole.tokens, np.concatenate([part.tokens for part in parts]))
+    assert np.array_equal(whole.number, np.concatenate([part.number for part in parts]))
+    assert np.array_equal(whole.document, np.concatenate([part.document for part in parts]))
+    assert np.array_equal(whole.counted, np.concatenate([part.counted for part in parts]))
+    share = 8 // ranks
+    assert np.array_equal(whole.row, np.concatenate([part.row + rank * share for rank, part in enumerate(parts)]))
+
+
+def test_a_step_does_not_depend_on_those_asked_before(small_tokens: Path) -> None:
+    options = {"seed": 1, "row_tokens": 32, "batch_rows": 8}
+    order = Order(small_tokens, **options)
+    walked = [order.rows(step) for step in range(45)]
+    for step in (44, 0, 17):
+        assert same(Order(small_tokens, **options).rows(step), walked[step])
+        assert same(rows(small_tokens, step=step, **options), walked[step])
+
+
+def test_segments_hold_the_documents_tokens(small_tokens: Path, documents: list[list[int]]) -> None:
+    found = Order(small_tokens, seed=1, row_tokens=32, batch_rows=16).rows(2)
+    covered = np.zeros(found.tokens.shape, bool)
+    for i in range(len(found.row)):
+        row, start, length = found.row[i], found.start[i], found.length[i]
+        document, offset = int(found.document[i]), int(found.offset[i])
+        assert found.tokens[row, start : start + length].tolist() == documents[document][offset : offset + length]
+        assert found.token_position[row, start : start + length].tolist() == list(range(length))
+        assert set(found.token_document[row, start : start + length].tolist()) == {document}
+        covered[row, start : start + length] = True
+    assert np.array_equal(covered, found.token_segment >= 0)
+    assert (found.tokens[~covered] == 258).all()
+    assert found.token_position[:, :-1].max() < 32
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_an_epoch_has_every_training_pair_once(
+    small_tokens: Path, documents: list[list[int]], epoch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seimai.model.order.BLOCK_DOCUMENTS", 50)
+    order = Order(small_tokens, seed=3, row_tokens=32, batch_rows=1)
+    n_rows = [order.budget(e)["rows"] for e in range(2)]
+    first = sum(n_rows[:epoch])
+    pairs: Counter[tuple[int, int]] = Counter()
+    for step in range(first, first + n_rows[epoch]):
+        found = order.rows(step)
+        where = found.token_document[:, :-1][found.counted]
+        offsets = np.repeat(found.offset, found.length - 1) + found.token_position[:, :-1][found.counted]
+        pairs.update(zip(where.tolist(), offsets.tolist(), strict=True))
+    expected = {(d, i) for d, tokens in enumerate(documents) if d % 10 != 1 for i in range(len(tokens) - 1)}
+    assert set(pairs) == expected
+    assert set(pairs.values()) == {1}
+
+
+def test_epochs_and_seeds_differ(small_tokens: Path) -> None:
+    order = Order(small_tokens, seed=3, row_tokens=32, batch_rows=1)
+    n_rows = order.budget()["rows"]
+    first = [order.rows(step).document.tolist() for step in range(20)]
+    assert first != [order.rows(n_rows + step).document.tolist() for step in range(20)]
+    other = Order(small_tokens, seed=4, row_tokens=32, batch_rows=1)
+    assert first != [other.rows(step).document.tolist() for step in range(20)]
+
+
+def test_budget_adds_up(small_tokens: Path, documents: list[list[int]]) -> None:
+    budget = Order(small_tokens, seed=0, row_tokens=32, batch_rows=1).budget()
+    trained = [document for number, document in enumerate(documents) if number % 10 != 1]
+    assert budget["tokens"] == sum(map(len, trained))
+    assert budget["pairs"] == budget["tokens"] - len(trained)
+    assert budget["rows"] * 33 == budget["tokens"] + budget["repeated"] + budget["padding"]
+
+
+def test_skipped_rows_keep_their_number(small_tokens: Path) -> None:
+    options = {"seed": 1, "row_tokens": 32, "batch_rows": 4}
+    plain, skipping = Order(small_tokens, **options).rows(2), Order(small_tokens, **options, skip=[9]).rows(2)
+    assert np.array_equal(plain.tokens, skipping.tokens)
+    assert skipping.number.tolist() == [8, 9, 10, 11]
+    assert not skipping.counted[1].any()
+    assert np.array_equal(skipping.counted[[0, 2, 3]], plain.counted[[0, 2, 3]])
+
+
+def test_what_is_refused(small_tokens: Path, make_tokens: Callable[..., Path]) -> None:
+    options = {"seed": 1, "row_tokens": 32, "batch_rows": 6}
+    with pytest.raises(ConfigError, match=r"data.batch_rows = 6 must be a multiple of the 4 ranks"):
+        Order(small_tokens, **options).rows(0, 0, 4)
+    with pytest.raises(ConfigError, match=r"data.mixture"):
+        Order(small_tokens, **options, mixture={"a": 1.0})
+    with pytest.raises(ConfigError, match=r"data.where = 'quality > 0'"):
+        Order(small_tokens, **options, where="quality > 0")
+    empty = make_tokens([[256, 257], [256, 65, 257]], held_out_every=2)
+    Order(empty, **options)
+    with pytest.raises(InputError, match="no training document"):
+        Order(make_tokens([[256]], name="none"), **options)
+
+
+def test_description_names_the_data(small_tokens: Path) -> None:
+    order = Order(small_tokens, seed=1, row_tokens=32, batch_rows=6, skip=[5, 2])
+    described = order.describe()
+    assert described["data"] == order.shards.root
+    assert described["skip"] == [2, 5]

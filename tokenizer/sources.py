@@ -1,0 +1,218 @@
+"""Text sources: finished runs and plain files in; record batches of documents with one schema out."""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from seimai.errors import InputError, RunError, VerifyError
+from seimai.files import fingerprint, read_json, sha256_file
+
+__all__ = ["BATCH_ROWS", "DOCUMENT", "Shard", "batches", "corpus_hash", "open_sources"]
+
+BATCH_ROWS = 1024
+PLAIN_SUFFIXES = (".jsonl", ".jsonl.zst", ".jsonl.gz", ".parquet", ".txt")
+SPLITS = ("train", "held_out")
+COMPRESSION = {".zst": "zstd", ".gz": "gzip"}
+READ_BYTES = 1 << 20
+
+DOCUMENT = pa.schema(
+    [
+        ("id", pa.string()),
+        ("split", pa.string()),
+        ("text", pa.large_string()),
+        ("source", pa.string()),
+        ("lang", pa.string()),
+        ("lang_score", pa.float32()),
+        ("quality", pa.float32()),
+        ("cluster_size", pa.int64()),
+        ("cluster_rank", pa.int64()),
+        ("date", pa.string()),
+        ("host", pa.string()),
+        ("url", pa.string()),
+        ("warc_file", pa.string()),
+        ("warc_offset", pa.int64()),
+    ]
+)
+"""Columns of a document; id, split and text are never null, the others are null where unknown."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of documents."""
+
+    path: Path
+    sha256: str
+    """SHA-256 (hex) of the file: of a run as its manifest says, of a plain file as read."""
+    field: str = "text"
+    """Name of the text column of a plain file."""
+
+
+def open_sources(source: Path | Sequence[Path], *, field: str = "text") -> tuple[Shard, ...]:
+    """Every file of documents of finished runs and plain files: sources as given, the shards of a run by name.
+
+    `field` is the text column of plain files. Raises InputError, RunError or VerifyError with a remedy.
+    """
+    sources = [source] if isinstance(source, Path) else list(source)
+    shards = tuple(shard for path in sources for shard in _open(path, field))
+    if not shards:
+        raise InputError(f"{', '.join(map(str, sources)) or 'no source'}: no documents; give a run or {_suffixes()}")
+    return shards
+
+
+def corpus_hash(shards: Sequence[Shard]) -> str:
+    """SHA-256 (hex) that names a corpus: the files' digests, whatever their order and place."""
+    return fingerprint(sorted(shard.sha256 for shard in shards))
+
+
+def batches(shard: Shard, columns: Sequence[str] = tuple(DOCUMENT.names)) -> Iterator[pa.RecordBatch]:
+    """Documents of a shard in order, at most 1,024 rows a batch, with the columns of DOCUMENT asked for.
+
+    Raises InputError with file and row where a file is damaged or a document has no text, id or split.
+    """
+    reader = _read_arrow if shard.path.suffix == ".arrow" else _read_plain
+    schema = pa.schema([DOCUMENT.field(name) for name in columns])
+    try:
+        yield from reader(shard, schema)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{shard.path}: cannot be read ({_line(error)}); make or copy the file again") from None
+
+
+def _open(path: Path, field: str) -> Iterator[Shard]:
+    if path.is_dir():
+        yield from _open_run(path)
+    elif not path.is_file():
+        raise InputError(f"{path}: no such file or run; give a finished run or {_suffixes()}")
+    elif not path.name.endswith(PLAIN_SUFFIXES):
+        raise InputError(f"{path}: not a kind of text this command reads; give a finished run or {_suffixes()}")
+    elif path.stat().st_size == 0:
+        raise InputError(f"{path}: empty file; give one with documents")
+    else:
+        yield Shard(path, sha256_file(path), field)
+
+
+def _open_run(run: Path) -> Iterator[Shard]:
+    manifest_path = run / "manifest.json"
+    if not manifest_path.is_file():
+        raise RunError(f"{run}: no manifest.json, so not a finished run; type the same `seimai run` command again")
+    try:
+        files = [(str(file["path"]), int(file["bytes"]), str(file["sha256"])) for file in read_json(manifest_path)["files"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise VerifyError(f"{manifest_path}: not the manifest of a run ({_line(error)}); copy the run again") from None
+    for name, n_bytes, sha256 in sorted(file for file in files if file[0].startswith("shards/")):
+        path = run / name
+        if path.suffix != ".arrow" or ".." in Path(name).parts:
+            raise InputError(f"{path}: this command reads .arrow shards; make the run with Arrow output")
+        if not path.is_file() or path.stat().st_size != n_bytes:
+            raise VerifyError(f"{path}: missing or not the {n_bytes} bytes of the manifest; see `seimai verify {run}`")
+        yield Shard(path, sha256)
+
+
+def _read_arrow(shard: Shard, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    with pa.memory_map(str(shard.path)) as file:
+        names = pa.ipc.open_file(file).schema.names
+        missing = [name for name in ("id", "split", "text", "lang") if name not in names]
+        if missing:
+            raise InputError(f"{shard.path}: no column {missing[0]!r}; make the run again with this version of seimai")
+        wanted = [names.index(name) for name in schema.names if name in names]
+        reader = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=wanted))
+        row = 0
+        for number in range(reader.num_record_batches):
+            batch = reader.get_batch(number)
+            yield _conform(batch, schema, shard.path, row)
+            row += batch.num_rows
+
+
+def _conform(batch: pa.RecordBatch, schema: pa.Schema, path: Path, first_row: int) -> pa.RecordBatch:
+    present = set(batch.schema.names)
+    for name in {"id", "split", "text"} & set(schema.names):
+        if batch.column(name).null_count:
+            row = first_row + batch.column(name).is_null().to_pylist().index(True)
+            raise InputError(f"{path}: row {row} has no {name}; make the file again")
+    columns = [
+        batch.column(field.name).cast(field.type) if field.name in present else pa.nulls(batch.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _read_plain(shard: Shard, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    readers = {".parquet": _parquet_rows, ".txt": _text_rows}
+    rows = readers.get(shard.path.suffix, _json_rows)(shard)
+    number = 0
+    while chunk := list(islice(rows, BATCH_ROWS)):
+        documents = [_document(row, shard, number + i) for i, row in enumerate(chunk)]
+        yield pa.RecordBatch.from_pylist(documents, schema=schema)
+        number += len(chunk)
+
+
+def _document(row: dict[str, Any], shard: Shard, number: int) -> dict[str, Any]:
+    text, split, lang = row.get(shard.field), row.get("split"), row.get("lang")
+    if not isinstance(text, str):
+        raise InputError(f"{shard.path}: row {number} has no text in field {shard.field!r}; name the field that has it")
+    if split not in (None, *SPLITS):
+        raise InputError(f"{shard.path}: row {number} has split {split!r}; write train or held_out, or leave it out")
+    return {
+        "id": hashlib.blake2b(f"{shard.path.name}\n{number}".encode(), digest_size=16).hexdigest(),
+        "split": split or "train",
+        "text": _valid(text),
+        "source": shard.path.name.partition(".")[0],
+        "lang": lang if isinstance(lang, str) and lang else None,
+    }
+
+
+def _valid(text: str) -> str:
+    """The text with lone surrogates (JSON may escape them, UTF-8 has none) as U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _json_rows(shard: Shard) -> Iterator[dict[str, Any]]:
+    compression = COMPRESSION.get(shard.path.suffix)
+    with pa.input_stream(str(shard.path), compression=compression) as stream:
+        for number, line in enumerate(io.BufferedReader(stream, READ_BYTES), start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise InputError(f"{shard.path}: line {number} is not JSON ({_line(error)}); mend or drop it") from None
+            if not isinstance(row, dict):
+                raise InputError(f"{shard.path}: line {number} is not a JSON object; write one object a line")
+            yield row
+
+
+def _parquet_rows(shard: Shard) -> Iterator[dict[str, Any]]:
+    with pq.ParquetFile(shard.path) as file:
+        names = file.schema_arrow.names
+        if shard.field not in names:
+            raise InputError(f"{shard.path}: no column {shard.field!r}; it has {', '.join(names)}")
+        wanted = [name for name in (shard.field, "split", "lang") if name in names]
+        for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
+            yield from batch.to_pylist()
+
+
+def _text_rows(shard: Shard) -> Iterator[dict[str, Any]]:
+    """The whole file as one document, its line ends as they are."""
+    try:
+        yield {shard.field: shard.path.read_bytes().decode()}
+    except UnicodeDecodeError as error:
+        raise InputError(f"{shard.path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+
+
+def _suffixes() -> str:
+    return f"{', '.join(PLAIN_SUFFIXES[:-1])} or {PLAIN_SUFFIXES[-1]} files"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

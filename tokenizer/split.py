@@ -1,0 +1,141 @@
+"""Where a text may be cut before BPE: the `ja-en` phrase split as one regular expression that every engine reads alike.
+
+Left to right, the first that matches (measured choices and their price: research/tokenizer.md 4.1):
+
+1. Japanese phrase: an optional opening bracket, ideographic comma, full stop or ellipsis, then kanji with their hiragana
+   tail, or hiragana, or katakana with their hiragana tail
+2. English contraction ('s 't 're 've 'm 'll 'd), straight or curly
+3. word: an optional space or symbol, then letters and marks of any other script
+4. digits, 1 (default) to 3
+5. symbols, with an optional space before and newlines behind
+6. newlines with the blanks before them
+7. white space, the last one left to the word behind it
+
+Every character falls in exactly one piece, every run is capped (so 100,000 equal characters cost linear time), and all classes
+are literal code point ranges: `\\p{L}` means other letters in Oniguruma, fancy-regex and Python.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from seimai.errors import ConfigError
+
+from . import split_ranges as ranges
+
+__all__ = ["DIGITS", "pieces", "split_pattern", "word_pattern"]
+
+DIGITS = (1, 2, 3)
+"""Allowed numbers of digits in one piece."""
+
+PHRASE_RUN = 16
+"""Most kanji or katakana in a phrase, and most hiragana in its tail; a longer run goes on in the next piece."""
+WORD_RUN = 64
+SYMBOL_RUN = 32
+SPACE_RUN = 16
+NEWLINES_AFTER_SYMBOLS = 4
+
+NEWLINES = "A D"
+BLANKS = ranges.SPACES.replace("9-D", "9 B-C")
+"""White space without the two newlines."""
+
+CONTRACTIONS = "[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD]"
+
+
+@cache
+def split_pattern(digits: int = 1) -> str:
+    """The `ja-en` split with runs of at most `digits` digits, for Oniguruma, fancy-regex and Python `re` and `regex`.
+
+    Raises ConfigError for another number of digits than 1, 2 or 3.
+
+    >>> re.findall(split_pattern(), "東京タワーは、1958年に完成した。It's 333 m.")
+    ['東京', 'タワーは', '、', '1', '9', '5', '8', '年に', '完成した', '。It', "'s", ' ', '3', '3', '3', ' m', '.']
+    """
+    if digits not in DIGITS:
+        raise ConfigError(f"digits {digits}: a piece holds 1, 2 or 3 digits; use --digits 1")
+    letters, spaces, newlines = _class(ranges.LETTERS, ranges.MARKS), _class(ranges.SPACES), _class(NEWLINES)
+    blanks = _class(BLANKS)
+    alternatives = [
+        # What alternative 3 would find; a second writing of it because Python's `re` passes 200 ranges beyond U+FFFF in a
+        # row to learn that a blank is no letter (English 4 -> 11 MB/s).
+        f" ?[A-Za-z]{{1,{WORD_RUN}}}(?=[ ,.\n])",
+        _phrase(),
+        f"['’](?:{CONTRACTIONS})(?!{letters})",
+        f"{_symbols(NEWLINES)}?{_class(ranges.LETTERS)}{letters}{{0,{WORD_RUN - 1}}}",
+        f"{_class(ranges.DIGITS)}{{1,{digits}}}",
+        f" ?{_symbols(ranges.SPACES)}{{1,{SYMBOL_RUN}}}{newlines}{{0,{NEWLINES_AFTER_SYMBOLS}}}",
+        f"{blanks}{{0,{SPACE_RUN}}}{newlines}{{1,{SPACE_RUN}}}",
+        f"{spaces}{{1,{SPACE_RUN}}}(?!{_class(ranges.SPACES, negated=True)})",
+        f"{spaces}{{1,{SPACE_RUN}}}",
+    ]
+    return "|".join(alternatives)
+
+
+@cache
+def word_pattern() -> str:
+    """Pieces that are words: Japanese phrases and runs of letters, without what may stand before them.
+
+    The unit of `fertility` in evaluate.py; the same for every tokenizer, so that figures can be compared.
+
+    >>> re.findall(word_pattern(), "「東京タワーは」 It's 333 m.")
+    ['東京', 'タワーは', 'It', 's', 'm']
+    """
+    return f"{_japanese()}|{_class(ranges.LETTERS)}{_class(ranges.LETTERS, ranges.MARKS)}*"
+
+
+def pieces(text: str, pattern: str, max_chars: int) -> Iterator[str]:
+    """Cut a long text between pre-tokens into pieces of at most about `max_chars` characters (a pre-token is never cut).
+
+    Tokens of the pieces in order are the tokens of the text, since the pattern never looks behind.
+
+    >>> list(pieces("ab cd ef", split_pattern(), 5))
+    ['ab cd', ' ef']
+    """
+    if len(text) <= max_chars:
+        yield text
+        return
+    compiled, start = re.compile(pattern), 0
+    while len(text) - start > max_chars:
+        end = start
+        for match in compiled.finditer(text, start):
+            if end > start and match.end() - start > max_chars:
+                break
+            end = match.end()
+        yield text[start:end]
+        start = end
+    if start < len(text):
+        yield text[start:]
+
+
+def _phrase() -> str:
+    return f"{_class(ranges.OPENERS)}?(?:{_japanese()})"
+
+
+def _japanese() -> str:
+    kanji, hiragana, katakana = _class(ranges.KANJI), _class(ranges.HIRAGANA), _class(ranges.KATAKANA)
+    tail = f"{hiragana}{{0,{PHRASE_RUN}}}"
+    return f"{kanji}{{1,{PHRASE_RUN}}}{tail}|{hiragana}{{1,{2 * PHRASE_RUN}}}|{katakana}{{1,{PHRASE_RUN}}}{tail}"
+
+
+def _symbols(*without: str) -> str:
+    """What is no letter, digit, kana or kanji and in no table of `without`; marks count, for emoji and marked symbols."""
+    words = (ranges.LETTERS, ranges.DIGITS, ranges.KANJI, ranges.HIRAGANA, ranges.KATAKANA)
+    return _class(*words, *without, negated=True)
+
+
+def _class(*tables: str, negated: bool = False) -> str:
+    """A bracket expression over tables of hexadecimal ranges, merged and in order, ASCII first."""
+    bounds = sorted(tuple(int(end, 16) for end in item.split("-")) for table in tables for item in table.split())
+    merged: list[tuple[int, int]] = []
+    for bound in bounds:
+        first, last = bound[0], bound[-1]
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return f"[{'^' if negated else ''}{''.join(_range(first, last) for first, last in merged)}]"
+
+
+def _range(first: int, last: int) -> str:
+    ends = [re.escape(chr(code)) for code in (first, last)]
+    return ends[0] if first == last else f"{ends[0]}-{ends[1]}"
