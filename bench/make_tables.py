@@ -18,10 +18,14 @@ CATEGORIES = {"L": table.LETTER, "M": table.MARK, "N": table.NUMBER, "P": table.
 CATEGORIES |= {"Z": table.SEPARATOR, "Cc": table.CONTROL, "Cf": table.CONTROL, "Cs": table.CONTROL}
 SCRIPTS = {
     table.HIRAGANA: [(0x3041, 0x3096), (0x3099, 0x309F), (0x1B001, 0x1B11F), (0x1B150, 0x1B152), (0x1F200, 0x1F200)],
-    table.KATAKANA: [(0x30A1, 0x30FA), (0x30FC, 0x30FF), (0x31F0, 0x31FF), (0xFF66, 0xFF9F), (0x1B000, 0x1B000)]
-    + [(0x1AFF0, 0x1AFFE), (0x1B120, 0x1B122), (0x1B164, 0x1B167)],
-    table.HAN: [(0x2E80, 0x2FD5), (0x3005, 0x3007), (0x3021, 0x3029), (0x3038, 0x303B), (0x3400, 0x4DBF)]
-    + [(0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFD)],
+    table.KATAKANA: [
+        *((0x30A1, 0x30FA), (0x30FC, 0x30FF), (0x31F0, 0x31FF), (0xFF66, 0xFF9F)),
+        *((0x1AFF0, 0x1AFFE), (0x1B000, 0x1B000), (0x1B120, 0x1B122), (0x1B164, 0x1B167)),
+    ],
+    table.HAN: [
+        *((0x2E80, 0x2FD5), (0x3005, 0x3007), (0x3021, 0x3029), (0x3038, 0x303B)),
+        *((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFD)),
+    ],
 }
 # Swallow's regular expressions were meant to take kanji beyond U+FFFF and missed them; here they count.
 JAPANESE = [(0x3041, 0x3096), (0x30A1, 0x30FA), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFD)]
@@ -94,9 +98,9 @@ def main() -> None:
     seconds[0x1161:0x1176] = seconds[0x11A8:0x11C3] = 1
     order = sorted(pairs)
     arrays: dict[str, NDArray[np.generic]] = {"fold_sequences": sequences}
-    arrays["class_index"], arrays["class_blocks"] = two_steps(classes())
-    arrays["fold_index"], arrays["fold_blocks"] = two_steps(values)
-    arrays["fold_second_index"], arrays["fold_second_blocks"] = two_steps(seconds)
+    arrays["class_block_of"], arrays["class_blocks"] = two_steps(classes())
+    arrays["fold_block_of"], arrays["fold_blocks"] = two_steps(values)
+    arrays["fold_second_block_of"], arrays["fold_second_blocks"] = two_steps(seconds)
     arrays["fold_pairs"] = np.array([first << 32 | second for first, second in order], np.int64)
     arrays["fold_composed"] = np.array([pairs[pair] for pair in order], np.int32)
     out = Path(table.__file__).parent / f"unicode_{table.UNICODE_VERSION.replace('.', '_')}.npz"

@@ -9,12 +9,12 @@ from typing import Any
 
 from seimai.config import dump_toml, load_config
 from seimai.errors import RunError
-from seimai.files import canonical_json, read_json, write_atomic
+from seimai.files import canonical_json, fingerprint, read_json, write_atomic
 
 from .config import TrainConfig
 from .order import Order
 
-__all__ = ["claim", "locked"]
+__all__ = ["claim", "locked", "settings_fingerprint"]
 
 FREE_KEYS = frozenset({"train.checkpoint_every", "train.keep_last", "data.verify"})
 """Settings that may differ when a training is taken up again: no weight depends on them."""
@@ -49,6 +49,12 @@ def claim(out: Path, config: TrainConfig, order: Order, data: Path) -> None:
     described = {**order.describe(), "data_dir": os.path.relpath(data.resolve(), out.resolve())}
     write_atomic(order_path, canonical_json(described) + "\n")
     write_atomic(config_path, dump_toml(config))
+
+
+def settings_fingerprint(config: TrainConfig, order: Order) -> str:
+    """What a checkpoint belongs to: all settings a weight depends on, and the order of the data."""
+    settings = {key: value for key, value in _flat(config.model_dump(mode="json")).items() if key not in FREE_KEYS}
+    return fingerprint({"settings": settings, "order": order.describe()})
 
 
 def _check_config(out: Path, config: TrainConfig, before: TrainConfig) -> None:

@@ -6,6 +6,7 @@ contain it, step s to the global rows [s · B, (s + 1) · B), rank k of R to the
 """
 
 import hashlib
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -123,7 +124,9 @@ class Order:
         self._trained = ~self.shards.held_out & (self.shards.n_tokens >= 2)
         if not self._trained.any():
             raise InputError(f"{tokens_dir}: no training document; encode more text or lower held_out.share")
+        self._n_blocks = -(-int(np.count_nonzero(self._trained)) // BLOCK_DOCUMENTS)
         self._blocks: list[_Block] = []
+        self._first_rows: list[int] = []
         self._documents: tuple[int, Int64s] | None = None
         self._plans: OrderedDict[tuple[int, int], Plan] = OrderedDict()
 
@@ -186,8 +189,7 @@ class Order:
         """The plan of a global row, the documents of its block, and the row's place in the plan."""
         while not self._blocks or number >= self._blocks[-1].first_row + self._blocks[-1].n_rows:
             self._add_block()
-        at = int(np.searchsorted([block.first_row for block in self._blocks], number, "right")) - 1
-        block = self._blocks[at]
+        block = self._blocks[bisect_right(self._first_rows, number) - 1]
         plan = self._plan(block.epoch, block.block)
         place = np.array([number - block.first_row], np.uint64)
         row = permute(place, plan.n_rows, self._key("rows", block.epoch, block.block))
@@ -198,10 +200,7 @@ class Order:
         epoch, block = (last.epoch, last.block + 1) if last.block + 1 < self._n_blocks else (last.epoch + 1, 0)
         n_rows = self._plan(epoch, block).n_rows
         self._blocks.append(_Block(last.first_row + last.n_rows, n_rows, epoch, block))
-
-    @property
-    def _n_blocks(self) -> int:
-        return -(-int(np.count_nonzero(self._trained)) // BLOCK_DOCUMENTS)
+        self._first_rows.append(last.first_row + last.n_rows)
 
     def _plan(self, epoch: int, block: int) -> Plan:
         plan = self._plans.get((epoch, block))

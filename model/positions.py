@@ -67,8 +67,9 @@ class Learned(PositionKind):
 
     def embed(self, position: Tensor) -> Tensor:
         """P[p]; ConfigError for p beyond the table, which is never clamped or wrapped."""
-        # Under torch.compile the check would break the graph; the packing keeps every position below row_tokens.
-        if not torch.compiler.is_compiling() and position.numel() and int(position.max()) >= len(self.table):
+        # On a GPU or compiled, reading the maximum would stall every step; there the lookup itself fails beyond the table.
+        on_cpu = position.device.type == "cpu" and not torch.compiler.is_compiling()
+        if on_cpu and position.numel() and int(position.max()) >= len(self.table):
             raise ConfigError(
                 f"position {int(position.max())} is beyond the learned table of {len(self.table)} rows; "
                 "shorten the text or train with positions = rope"

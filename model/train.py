@@ -19,7 +19,7 @@ from seimai.files import canonical_json, fingerprint, read_json, write_atomic
 from .checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint, save_model
 from .config import LoopConfig, TrainConfig, batch_rows, learning_rate, resolve_body
 from .evaluate import as_plain, bits_per_byte_by_language
-from .folder import claim, locked
+from .folder import claim, locked, settings_fingerprint
 from .loader import Batch, batches
 from .loss import token_nll
 from .metrics import MetricsFile, read_metrics
@@ -100,7 +100,8 @@ def _run(
     model = build(body, loop.seed).to(device)
     peak = learning_rate(config.optimizer, body.d_model)
     optimizers = build_optimizers(model, config.optimizer, peak)
-    first, tokens, notes = _resume(out, model, optimizers, device)
+    made_by = settings_fingerprint(config, order)
+    first, tokens, notes = _resume(out, model, optimizers, device, made_by)
     if first == 0:
         _evaluate(out, "before", config, model, data)
     forward: Callable[..., torch.Tensor] = torch.compile(model) if loop.compile else model
@@ -129,7 +130,7 @@ def _run(
             leaving = stop(done)
             if leaving or done % loop.checkpoint_every == 0 or done == loop.steps:
                 metrics.sync()
-                state = {"environment": environment(device), "tokens": tokens, "order": fingerprint(order.describe())}
+                state = {"environment": environment(device), "tokens": tokens, "made_by": made_by}
                 save_checkpoint(out / "checkpoints", done, model, optimizers, state, keep_last=loop.keep_last)
                 began = time.perf_counter()
             if leaving:
@@ -178,13 +179,15 @@ def _order(config: TrainConfig, data: Path) -> Order:
 
 
 def _resume(
-    out: Path, model: Transformer, optimizers: list[Optimizer], device: torch.device
+    out: Path, model: Transformer, optimizers: list[Optimizer], device: torch.device, made_by: str
 ) -> tuple[int, int, tuple[str, ...]]:
     """Steps finished, tokens seen, and what to tell the user."""
     path = latest_checkpoint(out / "checkpoints")
     if path is None:
         return 0, 0, ()
     step, state = load_checkpoint(path, model, optimizers)
+    if state["made_by"] != made_by:
+        raise RunError(f"{path}: belongs to another config, data or seed; give another --out or remove {path.parent}")
     here, there = environment(device), state["environment"]
     notes = [f"went on from step {step}"]
     if changed := [f"{key} {there[key]} -> {here[key]}" for key in here if there[key] != here[key]]:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,22 +20,31 @@ from .settings import RunConfig
 from .state import Marker, commit, read_marker, remove_marker
 from .write import OutputConfig, ShardPlan
 
-__all__ = ["cluster_run", "decide_run", "write_run"]
+__all__ = ["Job", "cluster_run", "decide_run", "write_run"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def cluster_run(
-    run: Path, owner: str, engine: Engine, progress: Progress, changing: Callable[[], None],
-    *, config: RunConfig, rows: int, signatures: str,
-) -> str:  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Where a barrier works, for whom and with what; `changing` is called before the first change."""
+
+    run: Path
+    owner: str
+    engine: Engine
+    progress: Progress
+    changing: Callable[[], None]
+
+
+def cluster_run(job: Job, *, config: RunConfig, rows: int, signatures: str) -> str:
     """Write `clusters/`; returns the fingerprint of the result."""
+    run, owner, engine, progress = job.run, job.owner, job.engine, job.progress
     bands = {"bands": config.dedup.bands, "rows": config.dedup.rows}
     made = fingerprint({"version": cluster.VERSION, "bands": bands, "signatures": signatures})
     if _stands(run, "clusters", made):
         return made
-    changing()
+    job.changing()
     work = _fresh(run / "work" / "clusters")
     progress.begin("clusters", 3 * rows)
     starts: list[tuple[int, int]] = []
@@ -58,11 +68,9 @@ def cluster_run(
     return made
 
 
-def decide_run(
-    run: Path, owner: str, engine: Engine, progress: Progress, changing: Callable[[], None],
-    *, config: RunConfig, rows: int, columns: str,
-) -> str:  # fmt: skip
+def decide_run(job: Job, *, config: RunConfig, rows: int, columns: str) -> str:
     """Write `decisions/` and the audit's sample; returns the fingerprint of the result."""
+    run, owner, engine, progress = job.run, job.owner, job.engine, job.progress
     quality = {lang: section.model_dump(mode="json") for lang, section in config.quality.items()}
     made = fingerprint(
         {
@@ -74,7 +82,7 @@ def decide_run(
     )
     if _stands(run, "decisions", made):
         return made
-    changing()
+    job.changing()
     work = _fresh(run / "work" / "decisions")
     progress.begin("decide", 2 * rows)
     ranges = max(1, -(-rows // decide.RANGE_CANDIDATES))
@@ -99,11 +107,9 @@ def decide_run(
     return made
 
 
-def write_run(
-    run: Path, owner: str, engine: Engine, progress: Progress, changing: Callable[[], None],
-    *, config: RunConfig, decided: str,
-) -> None:  # fmt: skip
+def write_run(job: Job, *, config: RunConfig) -> None:
     """Write the shards that are not there yet, and remove the ones no longer in the plan."""
+    run, owner, engine, progress = job.run, job.owner, job.engine, job.progress
     settings = config.output.model_dump(mode="json", exclude={"audit_samples"})
     planned: set[str] = set()
 
@@ -113,7 +119,7 @@ def write_run(
             made = fingerprint({"version": write.VERSION, "output": settings, "parts": _digests(run, plan)})
             marker = read_marker(run, "write", plan.name)
             if marker is None or not marker.vouches(run, made):
-                changing()
+                job.changing()
                 yield plan, made
 
     progress.begin("write", 0)
@@ -121,7 +127,7 @@ def write_run(
         progress.advance("write", 1, documents=rows)
     for path in sorted((run / "state" / "write").glob("*.json")):
         if path.stem not in planned:
-            changing()
+            job.changing()
             marker = read_marker(run, "write", path.stem)
             if marker is not None:
                 remove_marker(run, marker)

@@ -16,7 +16,7 @@ from seimai.errors import ConfigError, RunError
 from seimai.files import canonical_json, fingerprint, write_atomic
 
 from . import manifest
-from .barriers import cluster_run, decide_run, write_run
+from .barriers import Job, cluster_run, decide_run, write_run
 from .inputs import Part, Source, find_sources, parts_of
 from .order import write_order
 from .progress import Progress, Silent
@@ -129,19 +129,11 @@ class _Job:
         self._map_parts(fingerprints)
         self._mend_chain(fingerprints)
         digest, rows = self._write_order()
-        run, owner = self.out, self.owner
-        shared = {
-            "run": run,
-            "owner": owner,
-            "engine": self.engine,
-            "progress": self.progress,
-            "changing": self._change,
-        }
-        clusters = cluster_run(config=self.config, rows=rows, signatures=digest["signatures"], **shared)
-        decided = decide_run(
-            config=self.config, rows=rows, columns=fingerprint([digest["signals"], digest["read"], clusters]), **shared
-        )
-        write_run(config=self.config, decided=decided, **shared)
+        job = Job(self.out, self.owner, self.engine, self.progress, self._change)
+        clusters = cluster_run(job, config=self.config, rows=rows, signatures=digest["signatures"])
+        columns = fingerprint([digest["signals"], digest["read"], clusters])
+        decide_run(job, config=self.config, rows=rows, columns=columns)
+        write_run(job, config=self.config)
         return self._finish()
 
     def _change(self) -> None:

@@ -10,8 +10,8 @@ Definitions, where systems disagree:
 - a sentence is what [^。．！？!?]+[。．！？!?]? finds within a line, as in Swallow; outside Japanese and Chinese a full
   stop before white space ends one too, and white space before a sentence is not part of it;
 - a line is one of str.splitlines, but repetition counts pieces between newlines, as datatrove does; a paragraph stands
-  between blank lines; a "ja_line" is a line as its sentences joined, Swallow's paragraph, where a line without a sentence
-  counts as none (Swallow's own input had no blank lines);
+  between blank lines; a "ja_line" is a line as the list of its sentences, Swallow's paragraph, where a line without a
+  sentence counts as none (Swallow's own input had no blank lines);
 - copies are items seen before, the first not counted; word n-grams as datatrove (top: joined with spaces, over n_chars;
   dup: without spaces, going on behind each hit), character n-grams as Swallow (top: over all n-grams; dup: distinct
   repeated over distinct).
@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 __all__ = ["SIGNALS", "VERSION", "signals"]
@@ -42,7 +43,11 @@ _COUNTED: Mapping[str, tuple[str, str, str]] = {
     "n_hiragana": ("hiragana", "characters", "script hiragana, iteration marks included"),
     "n_katakana": ("katakana", "characters", "script katakana, ー, iteration marks and half-width forms included"),
     "n_kanji": ("kanji", "characters", "script Han, iteration marks included"),
-    "n_japanese_letters": ("swallow_japanese", "characters", "Swallow's Japanese letters, 、，。．！？ included, ー not"),
+    "n_japanese_letters": (
+        "swallow_japanese",
+        "characters",
+        "Swallow's Japanese letters: 、，。．！？ too, ー not",
+    ),
     "max_sentence_chars": ("max_sentence_chars", "characters", "longest sentence"),
 }
 """Name: what is counted, unit, meaning; int64."""
@@ -142,5 +147,5 @@ def _counts(array: pa.Array, lang: str) -> dict[str, NDArray[np.int64]]:
         count_ngrams(part.codes, part.classes, part.offsets, stops, ngram_counts[rows])
     result = dict(zip(COUNTS, text_counts.T, strict=True))
     result.update(zip((*WORD_COUNTS, *CHAR_COUNTS), ngram_counts.T, strict=True))
-    result["bytes"] = pa.compute.binary_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+    result["bytes"] = pc.binary_length(array).fill_null(0).to_numpy(zero_copy_only=False)
     return result

@@ -128,7 +128,7 @@ def _words(
 
 @jit
 def _number(keys: NDArray[np.uint64], n: int, names: NDArray[np.int64], tally: NDArray[np.int64]) -> int:
-    """names[k] = number of keys[k] in order of first appearance, tally[number] = times it stands; how many there are."""
+    """names[k]: number of keys[k] in order of first appearance; tally[number]: times it stands. Returns how many."""
     bits = 2
     while 1 << bits < 2 * n:
         bits += 1

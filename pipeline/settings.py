@@ -9,7 +9,7 @@ from pydantic import Field
 from seimai.config import Section
 from seimai.files import fingerprint, sha256_file
 
-from . import charset, dedup, extract, language, measure, payload, presets, read, warc
+from . import charset, dedup, extract, language, measure, payload, presets, read, sandbox, warc
 from .dedup import DedupConfig
 from .document import HeldOutConfig
 from .extract import ExtractConfig
@@ -83,9 +83,9 @@ def stage_fingerprints(config: RunConfig) -> dict[str, str]:
         "signals": ("pyarrow",),
         "signatures": ("pyarrow",),
     }
-    parts = {
+    parts: dict[str, dict[str, object]] = {
         "read": {
-            "versions": [m.VERSION for m in (read, warc, payload, charset, extract, language)],
+            "versions": [m.VERSION for m in (read, warc, payload, charset, extract, sandbox, language)],
             "model": _file_digest(model, stat.st_size, stat.st_mtime_ns),
             "config": reading,
         },

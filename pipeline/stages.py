@@ -219,5 +219,9 @@ def _signals(documents: pa.Table, config: RunConfig) -> pa.Table:
 
 
 def _signatures(documents: pa.Table, config: RunConfig) -> pa.Table:
-    table = signatures(documents["text"].combine_chunks(), lang=documents["lang"].combine_chunks(), config=config.dedup)
+    table = signatures(
+        documents["text"].combine_chunks(),
+        lang=documents["lang"].combine_chunks(),
+        **config.dedup.model_dump(exclude={"bands", "rows"}),
+    )
     return table.add_column(0, "id", documents["id"])

@@ -69,7 +69,7 @@ def remove_marker(run: Path, marker: Marker) -> None:
     """Take a stage of a part away: the marker first, then its files."""
     _marker_path(run, marker.stage, marker.part).unlink(missing_ok=True)
     for entry in marker.files:
-        (run / entry["path"]).unlink(missing_ok=True)
+        (run / str(entry["path"])).unlink(missing_ok=True)
 
 
 def commit(run: Path, owner: str, marker: Marker, tables: Mapping[str, pa.Table]) -> Marker:
@@ -90,7 +90,7 @@ def commit(run: Path, owner: str, marker: Marker, tables: Mapping[str, pa.Table]
     write_atomic(_marker_path(run, marker.stage, marker.part), canonical_json(asdict(done)))
     for entry in old.files if old else []:
         if entry["path"] not in {e["path"] for e in done.files}:
-            (run / entry["path"]).unlink(missing_ok=True)
+            (run / str(entry["path"])).unlink(missing_ok=True)
     return done
 
 

@@ -57,7 +57,7 @@ def slices(array: pa.Array) -> Iterator[Slice]:
     first = 0
     while first < len(array):
         last = max(int(np.searchsorted(ends, ends[first] + SLICE_BYTES, side="right")) - 1, first + 1)
-        yield Slice(first, last, *_decode(data, ends[first : last + 1], present[first:last], table.index, table.blocks))
+        yield Slice(first, last, *_decode(data, ends[first : last + 1], present[first:last], table.block_of, table.blocks))
         first = last
 
 
@@ -66,7 +66,7 @@ def _decode(
     data: NDArray[np.uint8],
     ends: NDArray[np.int64],
     present: NDArray[np.bool_],
-    index: NDArray[np.uint8],
+    block_of: NDArray[np.uint8],
     blocks: NDArray[np.uint8],
 ) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int64]]:
     """UTF-8 to code points and classes; Arrow promises valid UTF-8, so lead bytes alone decide."""
@@ -94,5 +94,5 @@ def _decode(
         offsets[text + 1] = filled
     classes = np.empty(filled, np.uint8)
     for k in range(filled):
-        classes[k] = blocks[index[codes[k] >> 8], codes[k] & 255]
+        classes[k] = blocks[block_of[codes[k] >> 8], codes[k] & 255]
     return codes[:filled], classes, offsets

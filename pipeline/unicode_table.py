@@ -30,26 +30,26 @@ SEQUENCE = 1 << 21
 
 
 class ClassTable(NamedTuple):
-    """Class byte of code point c: `blocks[index[c >> 8], c & 255]`."""
+    """Class byte of code point c: `blocks[block_of[c >> 8], c & 255]`."""
 
-    index: NDArray[np.uint8]
+    block_of: NDArray[np.uint8]
     blocks: NDArray[np.uint8]
 
 
 class FoldTable(NamedTuple):
     """Folding, NFKC then casefold then NFKC, of single code points, and the pairs that compose afterwards.
 
-    v = blocks[index[c >> 8], c & 255]: below SEQUENCE the folded code point is c + v; from SEQUENCE on, v - SEQUENCE is
+    v = blocks[block_of[c >> 8], c & 255]: below SEQUENCE the folded code point is c + v; from SEQUENCE on, v - SEQUENCE is
     place * 32 + length in `sequences`. `pairs` holds first << 32 | second in ascending order, `composed` what they
-    become; `second_index` and `second_blocks` mark code points that may stand second (precise for all but Hangul).
+    become; `second_block_of` and `second_blocks` mark code points that may stand second (precise for all but Hangul).
     """
 
-    index: NDArray[np.uint8]
+    block_of: NDArray[np.uint8]
     blocks: NDArray[np.int32]
     sequences: NDArray[np.int32]
     pairs: NDArray[np.int64]
     composed: NDArray[np.int32]
-    second_index: NDArray[np.uint8]
+    second_block_of: NDArray[np.uint8]
     second_blocks: NDArray[np.uint8]
 
 
@@ -65,7 +65,7 @@ def class_table() -> ClassTable:
     """The class of every code point.
 
     >>> table = class_table()
-    >>> [int(table.blocks[table.index[ord(c) >> 8], ord(c) & 255]) & CATEGORY_MASK for c in "a1。 "]
+    >>> [int(table.blocks[table.block_of[ord(c) >> 8], ord(c) & 255]) & CATEGORY_MASK for c in "a1。 "]
     [1, 3, 4, 6]
     """
     return ClassTable(**{name: _arrays()[f"class_{name}"] for name in ClassTable._fields})  # type: ignore[arg-type]
@@ -76,7 +76,7 @@ def fold_table() -> FoldTable:
     """The folding of every code point.
 
     >>> table = fold_table()
-    >>> chr(ord("Ａ") + int(table.blocks[table.index[ord("Ａ") >> 8], ord("Ａ") & 255]))
+    >>> chr(ord("Ａ") + int(table.blocks[table.block_of[ord("Ａ") >> 8], ord("Ａ") & 255]))
     'a'
     """
     return FoldTable(**{name: _arrays()[f"fold_{name}"] for name in FoldTable._fields})  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from fastwarc.warc import ArchiveIterator, WarcRecord
 
@@ -74,7 +74,7 @@ class _Unit(io.RawIOBase):
     After the last byte `end` is the offset behind it in the archive; `cut` says the archive ended inside a member.
     """
 
-    def __init__(self, file: io.BufferedReader, offset: int) -> None:
+    def __init__(self, file: BinaryIO, offset: int) -> None:
         self._file, self._offset = file, offset
         self.end: int | None = None
         self.cut = False
@@ -149,7 +149,7 @@ class SliceReader:
         self, file: BinaryIO, *, start: int, stop: int, size: int, begin: int | None, max_record_bytes: int
     ) -> None:
         self._raw = _Hashed(file, start)
-        self._file = io.BufferedReader(self._raw, 1 << 18)
+        self._file = cast(BinaryIO, io.BufferedReader(self._raw, 1 << 18))
         self._start, self._stop, self._size, self._begin = start, stop, size, begin
         self._max_record_bytes = max_record_bytes
         self.first_offset: int | None = None
@@ -159,7 +159,7 @@ class SliceReader:
 
     def __iter__(self) -> Iterator[Record]:
         self._file.seek(self._start)
-        if self._start == 0 and self._file.peek(5)[:5] == b"WARC/":
+        if self._start == 0 and self._file.read(5) == b"WARC/":
             yield from self._plain()
         else:
             yield from self._members()
@@ -212,7 +212,7 @@ class SliceReader:
                 head += piece
             if unit.end is None:
                 unit.seek(0)
-                yield from self._records(io.BufferedReader(unit, 1 << 16), offset=at)
+                yield from self._records(cast(BinaryIO, io.BufferedReader(unit, 1 << 16)), offset=at)
             else:
                 yield from self._records(io.BytesIO(head), offset=at, cut=unit.cut)
         except zlib.error:
@@ -222,7 +222,7 @@ class SliceReader:
         if unit.cut:
             self.faults["cut_member"] += 1
 
-    def _records(self, stream: BinaryIO | io.BufferedReader, offset: int | None, cut: bool = False) -> Iterator[Record]:
+    def _records(self, stream: BinaryIO, offset: int | None, cut: bool = False) -> Iterator[Record]:
         """The records of one inflated stream; after a bad header, from the next line that begins a record."""
         index, begin = 0, 0
         while True:
@@ -230,7 +230,7 @@ class SliceReader:
             last = begin
             try:
                 for record in ArchiveIterator(stream, parse_http=False, stream_detect=False, fsspec_args=False):
-                    last = begin + record.stream_pos if stream.seekable() else begin
+                    last = begin + record.stream_pos
                     place = last if offset is None else offset
                     yield self._record(record, place, 0 if offset is None else index, cut)
                     index += 1
@@ -253,12 +253,12 @@ class SliceReader:
         return Record(offset, index, kind, headers, content, truncated or "warc-truncated" in headers)
 
 
-def member_start(file: io.BufferedReader, start: int, stop: int) -> int | None:
+def member_start(file: BinaryIO, start: int, stop: int) -> int | None:
     """Offset of the first gzip member in [start, stop) whose inflated bytes begin `WARC/`; None where there is none.
 
     >>> import gzip
     >>> data = b"damage" + gzip.compress(b"WARC/1.0 ...")
-    >>> member_start(io.BufferedReader(io.BytesIO(data)), 0, len(data))
+    >>> member_start(io.BytesIO(data), 0, len(data))
     6
     """
     at = start
@@ -276,11 +276,11 @@ def member_start(file: io.BufferedReader, start: int, stop: int) -> int | None:
     return None
 
 
-def _starts_record(file: io.BufferedReader, offset: int) -> bool:
+def _starts_record(file: BinaryIO, offset: int) -> bool:
     return _inflated_head(file, offset).startswith(b"WARC/")
 
 
-def _inflated_head(file: io.BufferedReader, offset: int) -> bytes:
+def _inflated_head(file: BinaryIO, offset: int) -> bytes:
     """The first inflated bytes of a gzip member at `offset`; empty where none stands there."""
     file.seek(offset)
     head = file.read(4096)
@@ -292,7 +292,7 @@ def _inflated_head(file: io.BufferedReader, offset: int) -> bytes:
         return b""
 
 
-def _find_record(stream: BinaryIO | io.BufferedReader, start: int) -> int | None:
+def _find_record(stream: BinaryIO, start: int) -> int | None:
     """Position of the next line at or after `start` that begins `WARC/1`."""
     stream.seek(start)
     at, kept = start, b""

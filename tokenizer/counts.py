@@ -1,16 +1,20 @@
 """Documents in; how often each pre-token stands in them out, as an Arrow table sorted by bytes."""
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from seimai.files import fingerprint
+__all__ = ["COUNTS", "count", "counts_hash", "flat_counts", "merge_counts"]
 
-__all__ = ["COUNTS", "count", "counts_hash", "merge_counts"]
+Bytes = NDArray[np.uint8]
+Int64s = NDArray[np.int64]
 
 COUNTS = pa.schema([("pretoken", pa.large_binary()), ("count", pa.int64())])
 """UTF-8 bytes of a pre-token and how often it was seen; sorted by bytes, each pre-token once."""
@@ -46,27 +50,31 @@ def merge_counts(tables: Sequence[pa.Table]) -> pa.Table:
     return summed.take(pc.sort_indices(summed, [("pretoken", "ascending")])).combine_chunks()
 
 
-def counts_hash(table: pa.Table) -> str:
-    """SHA-256 (hex) over pre-tokens, their lengths and counts: the same counts have the same hash.
+def flat_counts(table: pa.Table) -> tuple[Bytes, Int64s, Int64s]:
+    """All pre-tokens' bytes one after the other, where each begins (and the end of the last), and the counts.
 
-    >>> counts_hash(COUNTS.empty_table()) == counts_hash(merge_counts([]))
-    True
+    >>> data, offsets, counts = flat_counts(count([pa.RecordBatch.from_pydict({"text": ["ab ab"]})], r"\\w+| "))
+    >>> bytes(data), offsets.tolist(), counts.tolist()
+    (b' ab', [0, 1, 3], [1, 2])
     """
-    import hashlib
+    column = table["pretoken"].combine_chunks()
+    _, starts, values = column.buffers()
+    if len(column) == 0 or values is None:
+        return np.empty(0, np.uint8), np.zeros(len(column) + 1, np.int64), np.zeros(len(column), np.int64)
+    offsets = np.frombuffer(starts, np.int64)[column.offset : column.offset + len(column) + 1]
+    data = np.frombuffer(values, np.uint8)[offsets[0] : offsets[-1]]
+    return data, offsets - offsets[0], table["count"].to_numpy()
 
-    digest = hashlib.sha256(fingerprint({"rows": table.num_rows}).encode())
-    for column in (table["pretoken"].combine_chunks(),):
-        digest.update(pc.binary_length(column).cast(pa.int64()).to_numpy(zero_copy_only=False).tobytes())
-        digest.update(_values(column))
-    digest.update(table["count"].combine_chunks().to_numpy(zero_copy_only=False).tobytes())
+
+def counts_hash(table: pa.Table) -> str:
+    """SHA-256 (hex) over all pre-tokens and their counts."""
+    digest = hashlib.sha256()
+    for part in flat_counts(table):
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(np.ascontiguousarray(part).data)
     return digest.hexdigest()
 
 
 def _table(seen: Counter[str]) -> pa.Table:
     pretokens = pa.array(seen.keys(), pa.large_string()).cast(pa.large_binary())
     return pa.table([pretokens, pa.array(seen.values(), pa.int64())], schema=COUNTS)
-
-
-def _values(column: pa.Array) -> memoryview:
-    """The bytes of all rows, one after the other."""
-    return memoryview(b"" if len(column) == 0 else column.buffers()[2] or b"")

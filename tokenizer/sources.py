@@ -103,7 +103,8 @@ def _open_run(run: Path) -> Iterator[Shard]:
     if not manifest_path.is_file():
         raise RunError(f"{run}: no manifest.json, so not a finished run; type the same `seimai run` command again")
     try:
-        files = [(str(file["path"]), int(file["bytes"]), str(file["sha256"])) for file in read_json(manifest_path)["files"]]
+        listed = read_json(manifest_path)["files"]
+        files = [(str(file["path"]), int(file["bytes"]), str(file["sha256"])) for file in listed]
     except (ValueError, KeyError, TypeError) as error:
         raise VerifyError(f"{manifest_path}: not the manifest of a run ({_line(error)}); copy the run again") from None
     for name, n_bytes, sha256 in sorted(file for file in files if file[0].startswith("shards/")):

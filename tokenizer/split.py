@@ -2,8 +2,8 @@
 
 Left to right, the first that matches (measured choices and their price: research/tokenizer.md 4.1):
 
-1. Japanese phrase: an optional opening bracket, ideographic comma, full stop or ellipsis, then kanji with their hiragana
-   tail, or hiragana, or katakana with their hiragana tail
+1. Japanese phrase: an optional opening bracket, ideographic comma, full stop or ellipsis, then kanji with their
+   hiragana tail, or hiragana, or katakana with their hiragana tail
 2. English contraction ('s 't 're 've 'm 'll 'd), straight or curly
 3. word: an optional space or symbol, then letters and marks of any other script
 4. digits, 1 (default) to 3
@@ -11,8 +11,8 @@ Left to right, the first that matches (measured choices and their price: researc
 6. newlines with the blanks before them
 7. white space, the last one left to the word behind it
 
-Every character falls in exactly one piece, every run is capped (so 100,000 equal characters cost linear time), and all classes
-are literal code point ranges: `\\p{L}` means other letters in Oniguruma, fancy-regex and Python.
+Every character falls in exactly one piece, every run is capped (so 100,000 equal characters cost linear time), and all
+classes are literal code point ranges: `\\p{L}` means other letters in Oniguruma, fancy-regex and Python.
 """
 
 import re
@@ -56,9 +56,9 @@ def split_pattern(digits: int = 1) -> str:
     letters, spaces, newlines = _class(ranges.LETTERS, ranges.MARKS), _class(ranges.SPACES), _class(NEWLINES)
     blanks = _class(BLANKS)
     alternatives = [
-        # What alternative 3 would find; a second writing of it because Python's `re` passes 200 ranges beyond U+FFFF in a
-        # row to learn that a blank is no letter (English 4 -> 11 MB/s).
-        f" ?[A-Za-z]{{1,{WORD_RUN}}}(?=[ ,.\n])",
+        # What alternative 3 would find; a second writing of it because Python's `re` passes 200 ranges beyond U+FFFF
+        # in a row to learn that a blank is no letter (English 4 -> 11 MB/s).
+        f" ?[A-Za-z]{{1,{WORD_RUN}}}(?=[ ,.])",
         _phrase(),
         f"['’](?:{CONTRACTIONS})(?!{letters})",
         f"{_symbols(NEWLINES)}?{_class(ranges.LETTERS)}{letters}{{0,{WORD_RUN - 1}}}",
@@ -84,7 +84,7 @@ def word_pattern() -> str:
 
 
 def pieces(text: str, pattern: str, max_chars: int) -> Iterator[str]:
-    """Cut a long text between pre-tokens into pieces of at most about `max_chars` characters (a pre-token is never cut).
+    """Cut a long text between pre-tokens into pieces of at most `max_chars` characters, or of one longer pre-token.
 
     Tokens of the pieces in order are the tokens of the text, since the pattern never looks behind.
 
@@ -118,7 +118,7 @@ def _japanese() -> str:
 
 
 def _symbols(*without: str) -> str:
-    """What is no letter, digit, kana or kanji and in no table of `without`; marks count, for emoji and marked symbols."""
+    """What is no letter, digit, kana or kanji and in no table of `without`; marks count, for emoji's sake."""
     words = (ranges.LETTERS, ranges.DIGITS, ranges.KANJI, ranges.HIRAGANA, ranges.KATAKANA)
     return _class(*words, *without, negated=True)
 

@@ -10,9 +10,19 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from seimai.model.trace import TracedDocument
+    from seimai.model.train import Summary
     from seimai.pipeline.job import RunSummary
 
-__all__ = ["console", "loss_curve", "print_rows", "print_run", "print_table", "print_trace"]
+__all__ = [
+    "console",
+    "loss_curve",
+    "print_evaluation",
+    "print_rows",
+    "print_run",
+    "print_table",
+    "print_trace",
+    "print_training",
+]
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
@@ -67,6 +77,25 @@ def print_run(summary: "RunSummary") -> None:
     if not summary.changed:
         console().print("Nothing to do: the run is finished and its inputs and config are unchanged.")
     console().print(f"{summary.out}/shards  {summary.out}/report.html  (check with: seimai verify {summary.out})")
+
+
+def print_training(summary: "Summary") -> None:
+    """What a training did, its notes, and bits per byte before and after."""
+    rows = [
+        ("steps", summary.steps),
+        ("steps of this call", summary.trained_steps),
+        ("parameters", summary.parameters),
+        ("tokens", summary.tokens),
+        ("loss, first and last", f"{summary.first_loss or 0:.3f} {summary.last_loss or 0:.3f}"),
+        ("model", str(summary.final) if summary.finished else "not finished; the same command goes on"),
+    ]
+    print_table("Training", ["", ""], rows)
+    before, after = summary.evaluation.get("before", {}), summary.evaluation.get("after", {})
+    if after:
+        scores = [(name, before[name]["bits_per_byte"], after[name]["bits_per_byte"]) for name in sorted(after)]
+        print_table("Bits per byte on held-out documents", ["language", "before", "after"], scores)
+    for note in summary.notes:
+        console().print(note)
 
 
 def print_trace(documents: Sequence["TracedDocument"]) -> None:

@@ -95,7 +95,8 @@ def write_tokens(
     directory.mkdir(parents=True)
     split = ["held_out" if held_out_every and i % held_out_every == 1 else "train" for i in range(len(documents))]
     byte_tokenizer().save(str(directory / "tokenizer.json"))
-    shards, names = [], []
+    shards: list[dict[str, Any]] = []
+    names: list[str] = []
     for number, first in enumerate(range(0, len(documents), shard_documents)):
         part = documents[first : first + shard_documents]
         tokens, docs = f"tokens-{number:05d}.arrow", f"docs-{number:05d}.parquet"

@@ -54,6 +54,19 @@ def test_mask_only_where_needed(kind: str, past: int, masked: bool) -> None:
     assert frame.distance.tolist() == [[past - j for j in range(past + 2)], [past + 1 - j for j in range(past + 2)]]
 
 
+def test_bias_keeps_its_precision_in_bf16() -> None:
+    """A slope of 1/4 over 4,096 tokens: rounded to bf16 the bias would be wrong by up to 2."""
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(1, 1, count, 8).to(torch.bfloat16) for count in (1, 4096, 4096))
+    bias = -0.25 * torch.arange(4095, -1, -1).float()[None, None]
+    mask = torch.ones(1, 1, 1, 4096, dtype=torch.bool)
+    # Far keys only, where rounding is worst.
+    mask[..., 256:] = False
+    found = fused_attention(query, key, value, mask, bias)
+    expected = dense_attention(query.double(), key.double(), value.double(), mask, bias)
+    torch.testing.assert_close(found.double(), expected, atol=0.03, rtol=0)
+
+
 def test_cache_grows_in_place() -> None:
     body = resolve_body(ModelConfig(depth=2, d_model=48, n_heads=6), 100)
     cache = Cache(body, 1, 5, like=torch.zeros(1))

@@ -30,7 +30,7 @@ def trained(name: str = "adamw", seed: int = 0) -> tuple[Transformer, list[Optim
 
 def advance(model: Transformer, optimizers: list[Optimizer]) -> None:
     tokens = torch.arange(8)[None]
-    model.logits(model(tokens)).square().mean().backward()
+    model.logits(model(tokens)).square().mean().backward()  # type: ignore[no-untyped-call]
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad()

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def test_batch_is_the_same_for_any_ranks(small_tokens: Path, ranks: int, step: i
 
 
 def test_a_step_does_not_depend_on_those_asked_before(small_tokens: Path) -> None:
-    options = {"seed": 1, "row_tokens": 32, "batch_rows": 8}
+    options: dict[str, Any] = {"seed": 1, "row_tokens": 32, "batch_rows": 8}
     order = Order(small_tokens, **options)
     walked = [order.rows(step) for step in range(45)]
     for step in (44, 0, 17):
@@ -128,7 +129,7 @@ def test_budget_adds_up(small_tokens: Path, documents: list[list[int]]) -> None:
 
 
 def test_skipped_rows_keep_their_number(small_tokens: Path) -> None:
-    options = {"seed": 1, "row_tokens": 32, "batch_rows": 4}
+    options: dict[str, Any] = {"seed": 1, "row_tokens": 32, "batch_rows": 4}
     plain, skipping = Order(small_tokens, **options).rows(2), Order(small_tokens, **options, skip=[9]).rows(2)
     assert np.array_equal(plain.tokens, skipping.tokens)
     assert skipping.number.tolist() == [8, 9, 10, 11]
@@ -137,7 +138,7 @@ def test_skipped_rows_keep_their_number(small_tokens: Path) -> None:
 
 
 def test_what_is_refused(small_tokens: Path, make_tokens: Callable[..., Path]) -> None:
-    options = {"seed": 1, "row_tokens": 32, "batch_rows": 6}
+    options: dict[str, Any] = {"seed": 1, "row_tokens": 32, "batch_rows": 6}
     with pytest.raises(ConfigError, match=r"data.batch_rows = 6 must be a multiple of the 4 ranks"):
         Order(small_tokens, **options).rows(0, 0, 4)
     with pytest.raises(ConfigError, match=r"data.mixture"):

@@ -96,7 +96,7 @@ def test_resume_is_exact(
     undisturbed: Path, tiny_config: TrainConfig, small_tokens: Path, tmp_path: Path, stops: tuple[int, ...]
 ) -> None:
     for stop in stops:
-        summary = train(tiny_config, small_tokens, tmp_path, stop=lambda done, stop=stop: done == stop)
+        summary = train(tiny_config, small_tokens, tmp_path, stop=stop.__eq__)
         assert (summary.steps, summary.finished) == (stop, False)
     summary = train(tiny_config, small_tokens, tmp_path)
     assert (summary.trained_steps, summary.finished) == (12 - stops[-1], True)
@@ -214,7 +214,7 @@ def test_other_settings_in_the_same_folder_are_refused(
     tiny_config: TrainConfig,
     small_tokens: Path,
     sections: dict[str, dict[str, Any]],
-    options: dict[str, int],
+    options: dict[str, Any],
     said: str,
 ) -> None:
     with pytest.raises(RunError) as caught:
@@ -228,6 +228,16 @@ def test_settings_no_weight_depends_on_may_change(
 ) -> None:
     train(changed(tiny_config, train={"keep_last": 5}, data={"verify": "hash"}), small_tokens, undisturbed)
     train(tiny_config, small_tokens, undisturbed)
+
+
+def test_checkpoints_of_another_training_are_refused(
+    tiny_config: TrainConfig, small_tokens: Path, tmp_path: Path
+) -> None:
+    train(tiny_config, small_tokens, tmp_path, stop=lambda done: done == 2)
+    (tmp_path / "config.toml").unlink()
+    (tmp_path / "order.json").unlink()
+    with pytest.raises(RunError, match="belongs to another config, data or seed"):
+        train(tiny_config, small_tokens, tmp_path, seed=1)
 
 
 def test_other_data_in_the_same_folder_are_refused(

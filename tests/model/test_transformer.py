@@ -77,7 +77,7 @@ def test_packed_equals_separate(kind: str, preset: str) -> None:
     model, lengths = woken(kind, preset=preset), [9, 10, 5]
     tokens = tokens_of(24, rows=1)
     together = model(tokens, *packed(lengths))
-    for piece, start in zip(tokens.split(lengths, 1), (0, 9, 19), strict=True):
+    for piece, start in zip(torch.split(tokens, lengths, 1), (0, 9, 19), strict=True):
         alone = model(piece)
         torch.testing.assert_close(together[:, start : start + piece.shape[1]], alone, atol=1e-5, rtol=1e-5)
 
@@ -89,7 +89,7 @@ def test_cache_equals_no_cache(kind: str, changes: dict[str, Any]) -> None:
     model, tokens = woken(kind, **changes), tokens_of(20)
     cache = Cache(model.body, 2, 20, like=model.embedding.weight)
     # A prompt, then single tokens, then a piece of several.
-    pieces = [model(piece, cache=cache) for piece in tokens.split([7, 1, 1, 6, 5], 1)]
+    pieces = [model(piece, cache=cache) for piece in torch.split(tokens, [7, 1, 1, 6, 5], 1)]
     torch.testing.assert_close(model.logits(torch.cat(pieces, 1)), model.logits(model(tokens)), atol=1e-4, rtol=0)
 
 
