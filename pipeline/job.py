@@ -58,12 +58,17 @@ def polish(
     Raises SeimaiError, one line, for what a user did wrong; what the web did wrong is counted in the totals.
     """
     sources = find_sources(config.input, inputs)
-    config = config.model_copy(update={"input": config.input.model_copy(update={"paths": [s.place for s in sources]})})
+    config = _with_paths(config, list(inputs) or config.input.paths)
     _prepare(out)
     with lock(out) as owner, engine or Engine() as running:
         _settle_config(out, config, rebuild)
-        job = _Job(out, owner, config, sources, running, progress or Silent(), check_inputs)
+        # Tasks carry the config; they need no list of all archives.
+        job = _Job(out, owner, _with_paths(config, []), sources, running, progress or Silent(), check_inputs)
         return job.run()
+
+
+def _with_paths(config: RunConfig, paths: list[str]) -> RunConfig:
+    return config.model_copy(update={"input": config.input.model_copy(update={"paths": paths})})
 
 
 def _prepare(out: Path) -> None:

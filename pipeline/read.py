@@ -119,7 +119,8 @@ def _pages(
 
 def _row(record: Record, source_key: str, name: str, split: HeldOutConfig) -> dict[str, Any]:
     identity = document_id(source_key, record.offset, record.index)
-    url = record.headers.get("warc-target-uri")
+    # Some writers put the address between angle brackets, as an early draft of the standard had it.
+    url = record.headers.get("warc-target-uri", "").strip("<> ") or None
     host = host_of(url)
     out = held_out(host, identity, share=split.share, seed=split.seed)
     return {

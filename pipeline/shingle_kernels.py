@@ -26,7 +26,7 @@ CHAR, WORD, AUTO = range(3)
 SHINGLE_BASE = np.uint64(0x9E3779B97F4A7C15)
 """Multiplier of the polynomial hash of units: 2^64 over the golden ratio, odd."""
 BLOCK = 4096
-"""Shingle hashes reduced at once: 16 KiB, half of a first-level cache, whatever the length of the text."""
+"""Shingle hashes reduced at once (16 KiB, half of a first-level cache), code points folded at once."""
 LONGEST_SEQUENCE = 32
 
 APOSTROPHE, QUOTE = 0x27, 0x2019
@@ -52,6 +52,47 @@ def _compose(first: int, second: int, pairs: NDArray[np.int64], composed: NDArra
 
 
 @jit
+def _fold_run(
+    codes: NDArray[np.int32],
+    out: NDArray[np.int32],
+    first: int,
+    n: int,
+    block_of: NDArray[np.uint8],
+    blocks: NDArray[np.int32],
+    sequences: NDArray[np.int32],
+    pairs: NDArray[np.int64],
+    composed: NDArray[np.int32],
+    second_block_of: NDArray[np.uint8],
+    second_blocks: NDArray[np.uint8],
+) -> int:
+    """Append the folded codes to out[first:n], the text so far; the new n."""
+    for k in range(len(codes)):
+        code, start = codes[k], n
+        if code < 0x80:
+            # The table says the same at three times the price.
+            out[n] = code + 32 if 0x41 <= code <= 0x5A else code
+            n += 1
+            continue
+        value = blocks[block_of[code >> 8], code & 255]
+        if value < SEQUENCE:
+            out[n] = code + value
+            n += 1
+        else:
+            place, length = (value - SEQUENCE) >> 5, (value - SEQUENCE) & 31
+            for j in range(length):
+                out[n + j] = sequences[place + j]
+            n += length
+        if n > start > first and second_blocks[second_block_of[out[start] >> 8], out[start] & 255]:
+            both = _compose(out[start - 1], out[start], pairs, composed)
+            if both >= 0:
+                out[start - 1] = both
+                for j in range(start, n - 1):
+                    out[j] = out[j + 1]
+                n -= 1
+    return n
+
+
+@jit
 def fold_text(
     codes: NDArray[np.int32],
     offsets: NDArray[np.int64],
@@ -64,31 +105,19 @@ def fold_text(
     second_blocks: NDArray[np.uint8],
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Fold every code point by table, then compose a code point with the one before it; codes and offsets."""
-    out = np.empty(len(codes) + LONGEST_SEQUENCE, np.int32)
+    out = np.empty(len(codes) + BLOCK * LONGEST_SEQUENCE, np.int32)
     ends = np.zeros(len(offsets), np.int64)
     n = 0
     for text in range(len(offsets) - 1):
-        for k in range(offsets[text], offsets[text + 1]):
-            if n + LONGEST_SEQUENCE > len(out):
+        for start in range(offsets[text], offsets[text + 1], BLOCK):
+            # Room for the worst block, so that no code point has to ask.
+            if n + BLOCK * LONGEST_SEQUENCE > len(out):
                 longer = np.empty(2 * len(out), np.int32)
                 longer[:n] = out[:n]
                 out = longer
-            value = blocks[block_of[codes[k] >> 8], codes[k] & 255]
-            start = n
-            if value < SEQUENCE:
-                out[n] = codes[k] + value
-                n += 1
-            else:
-                place, length = (value - SEQUENCE) >> 5, (value - SEQUENCE) & 31
-                for j in range(length):
-                    out[n + j] = sequences[place + j]
-                n += length
-            if start > ends[text] and n > start and second_blocks[second_block_of[out[start] >> 8], out[start] & 255]:
-                both = _compose(out[start - 1], out[start], pairs, composed)
-                if both >= 0:
-                    out[start - 1] = both
-                    out[start : n - 1] = out[start + 1 : n].copy()
-                    n -= 1
+            part = codes[start : min(start + BLOCK, offsets[text + 1])]
+            tables = (block_of, blocks, sequences, pairs, composed, second_block_of, second_blocks)
+            n = _fold_run(part, out, ends[text], n, *tables)
         ends[text + 1] = n
     return out[:n], ends
 

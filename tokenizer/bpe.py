@@ -232,7 +232,7 @@ def _learn(symbols: Array, word_of: Array, counts: Array, missing: Array, n_merg
         lengths[new] = lengths[a] + lengths[b]
         lacking[new] = max(lacking[a] - 1, 0)
         fresh = n_slots
-        slots = _with_room(slots, n_slots + 2 * min(total, np.int64(new) + 1))
+        slots = _with_room(slots, n_slots + 2 * min(total, new + 1))
         p = slots.head[merged]
         while p >= 0:
             q, weight = p + lengths[a], counts[word_of[p]]

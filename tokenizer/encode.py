@@ -17,18 +17,16 @@ from numpy.typing import NDArray
 from seimai.errors import RunError
 from seimai.files import atomic, fingerprint, merkle_root, read_json, sha256_file, write_atomic
 
+from .encoder import Encoder
 from .sources import DOCUMENT, Shard, batches, open_sources
-from .split import pieces
 from .train import PartMap
-from .vocabulary import Vocabulary, engine, load
+from .vocabulary import Vocabulary, load
 
-__all__ = ["DOCS", "FORMAT", "INDEX", "EncodeSummary", "Encoder", "encode", "encode_shard"]
+__all__ = ["DOCS", "FORMAT", "INDEX", "EncodeSummary", "encode", "encode_shard"]
 
 FORMAT = "seimai-tokens/1"
 VERSION = 1
 """Raised when the same text and tokenizer would give other bytes."""
-CALL_CHARS = 400_000
-"""Most characters in one call of the engine (up to 1.2 MB of Japanese): it needs some 30 bytes of memory a byte."""
 FLUSH_TOKENS = 1 << 24
 """Tokens after which a record batch and a row group are written."""
 SPLIT_CODES = {"train": 0, "held_out": 1}
@@ -60,42 +58,6 @@ class EncodeSummary:
     shards_done: int
     """Shards encoded now; the others were there already."""
     merkle_root: str
-
-
-class Encoder:
-    """A loaded tokenizer that turns texts into ids and proves that they turn back."""
-
-    def __init__(self, directory: Path) -> None:
-        self.vocabulary: Vocabulary = load(directory)
-        self._engine = engine(directory)
-        lengths = np.array([len(token) for token in self.vocabulary.token_bytes], np.int64)
-        self._data = np.frombuffer(b"".join(self.vocabulary.token_bytes), np.uint8)
-        self._lengths, self._starts = lengths, np.cumsum(lengths) - lengths
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """uint16 for vocabularies of at most 65,536 ids, else uint32."""
-        return np.dtype(np.uint16 if self.vocabulary.vocab_size <= 1 << 16 else np.uint32)
-
-    def ids(self, texts: Sequence[str]) -> list[NDArray[Any]]:
-        """Ids of each text, without BOS and EOS; a special token's name in a text is plain text."""
-        cut = [list(pieces(text, self.vocabulary.pattern, CALL_CHARS)) for text in texts]
-        flat = [piece for each in cut for piece in each]
-        encoded: list[NDArray[Any]] = []
-        for first, last in _calls([len(piece) for piece in flat]):
-            results = self._engine.encode_batch_fast(flat[first:last], add_special_tokens=False)
-            encoded += [np.array(result.ids, self.dtype) for result in results]
-        ends = np.cumsum([len(each) for each in cut]).tolist()
-        return [
-            encoded[end - 1] if len(each) == 1 else np.concatenate(encoded[end - len(each) : end])
-            for each, end in zip(cut, ends, strict=True)
-        ]
-
-    def bytes_of(self, ids: NDArray[Any]) -> NDArray[np.uint8]:
-        """The UTF-8 bytes that ids stand for, as an array."""
-        lengths = self._lengths[ids]
-        shift = self._starts[ids] - (np.cumsum(lengths) - lengths)
-        return self._data[np.repeat(shift, lengths) + np.arange(lengths.sum())]
 
 
 def encode(
@@ -150,28 +112,19 @@ def encode_shard(shard: Shard, tokenizer: Path, tokens: Path, docs: Path) -> dic
 def _encoded(
     shard: Shard, encoder: Encoder, failures: list[str]
 ) -> Iterator[tuple[pa.RecordBatch, list[NDArray[Any]]]]:
-    """Each record batch's docs rows and token arrays; ids of documents that do not turn back are put into `failures`."""
+    """Each record batch's docs rows and token arrays; ids of those that do not turn back go to `failures`."""
     bos = np.array([encoder.vocabulary.bos_id], encoder.dtype)
     eos = np.array([encoder.vocabulary.eos_id], encoder.dtype)
     for batch in batches(shard):
         texts = batch.column("text").to_pylist()
         ids = encoder.ids(texts)
-        failed = _failed(texts, ids, encoder)
+        failed = encoder.failures(texts, ids)
         failures += [batch.column("id")[row].as_py() for row in failed]
         documents = [np.concatenate((bos, each, eos)) for each in ids]
         n_tokens = pa.array([len(each) for each in documents], pa.int64())
         n_bytes = pc.binary_length(batch.column("text"))
         known = [batch.column(name) for name in DOCS.names[:-2]]
         yield pa.RecordBatch.from_arrays([*known, n_tokens, n_bytes], schema=DOCS), documents
-
-
-def _failed(texts: list[str], ids: list[NDArray[Any]], encoder: Encoder) -> list[int]:
-    """Rows whose ids do not stand for their text's bytes; all rows at once, singly only where that fails."""
-    if not texts:
-        return []
-    if encoder.bytes_of(np.concatenate(ids)).tobytes() == "".join(texts).encode():
-        return []
-    return [row for row, text in enumerate(texts) if encoder.bytes_of(ids[row]).tobytes() != text.encode()]
 
 
 def _flushes(encoded: Iterator[tuple[pa.RecordBatch, list[NDArray[Any]]]]) -> Iterator[tuple[pa.Table, pa.Array]]:

@@ -17,7 +17,7 @@ from seimai.errors import ConfigError, InputError, RunError
 from .counts import count, counts_hash, merge_counts
 from .sources import Shard, batches, corpus_hash, open_sources
 from .split import split_pattern
-from .vocabulary import MULTIPLE, Vocabulary, load, load_manifest, merges_for, save, special_names
+from .vocabulary import Vocabulary, load, load_manifest, merges_for, save, special_names
 
 __all__ = ["PartMap", "TrainSummary", "choose", "train_tokenizer"]
 
@@ -59,7 +59,7 @@ def train_tokenizer(
 ) -> TrainSummary:
     """Train on the documents with split `train` and write `out/tokenizer.json` and `out/manifest.json`.
 
-    `vocab_size` counts all ids and is a multiple of 128, at least 384; a text too small for it gives fewer.
+    `vocab_size` counts all ids, specials included; the next multiple of 128 is made of it. Less where the text is small.
     `sample_bytes_per_language`: at most so many UTF-8 bytes of each language (and a document), chosen by a seeded hash
     of the ids. `boundary`, `min_count`: see `learn_merges`. `field`: text column of plain files.
     The same documents and settings give the same bytes, in any order and for any `part_map`.
@@ -113,10 +113,8 @@ def choose(ids: Sequence[str], langs: NDArray[Any], n_bytes: NDArray[np.int64], 
 def _check(vocab_size: int, model: str, sample_bytes_per_language: int, min_count: int) -> None:
     if model not in MODELS:
         raise ConfigError(f"model {model!r}: only bpe is built so far; use --model bpe")
-    least = 3 * MULTIPLE
-    if vocab_size % MULTIPLE or vocab_size < least:
-        near = max(least, round(vocab_size / MULTIPLE) * MULTIPLE)
-        raise ConfigError(f"vocab_size {vocab_size} must be a multiple of {MULTIPLE}, at least {least}; try {near}")
+    if merges_for(vocab_size) < 1:
+        raise ConfigError(f"vocab_size {vocab_size} leaves no room beside 256 bytes and 64 specials; try 65536")
     if sample_bytes_per_language < 1:
         raise ConfigError(f"sample_bytes_per_language {sample_bytes_per_language} must be at least 1; try 1000000000")
     if min_count < 1:

@@ -96,7 +96,7 @@ class Vocabulary:
 
 
 def merges_for(vocab_size: int) -> int:
-    """How many merges a vocabulary of `vocab_size` ids has room for, 64 ids being kept for specials.
+    """How many merges a vocabulary of `vocab_size` ids has room for, 64 ids being kept for specials; may be negative.
 
     >>> merges_for(65536)
     65216
