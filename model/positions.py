@@ -67,7 +67,7 @@ class Learned(PositionKind):
 
     def embed(self, position: Tensor) -> Tensor:
         """P[p]; ConfigError for p beyond the table, which is never clamped or wrapped."""
-        # On a GPU or compiled, reading the maximum would stall every step; there the lookup itself fails beyond the table.
+        # On a GPU or compiled, reading the maximum would stall every step; there the lookup itself fails.
         on_cpu = position.device.type == "cpu" and not torch.compiler.is_compiling()
         if on_cpu and position.numel() and int(position.max()) >= len(self.table):
             raise ConfigError(

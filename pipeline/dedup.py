@@ -15,10 +15,10 @@ from pydantic import Field, model_validator
 
 from seimai.config import Section
 
-from .shingles import permutations, shingle_modes
+from .shingles import minhash, permutations, shingle_modes
 from .unicode_table import class_table, fold_table
 
-__all__ = ["VERSION", "DedupConfig", "band_keys", "s_curve", "signatures"]
+__all__ = ["VERSION", "DedupConfig", "band_keys", "minhash", "s_curve", "signatures"]
 
 VERSION = 1
 
@@ -26,7 +26,7 @@ HASH_BYTES = 16
 
 
 class DedupConfig(Section):
-    """Section [dedup]: what counts as a near-duplicate. Another num_perm, seed or shingle size means other signatures."""
+    """Section [dedup]: what counts as near-duplicate. Another num_perm, seed or shingle size: other signatures."""
 
     num_perm: int = Field(default=128, ge=1, le=4096)
     """Permutations of a signature, 4 bytes each."""

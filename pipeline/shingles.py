@@ -6,8 +6,8 @@ is full NFKC but for two rare cases: several marks on one letter in an unusual o
 is composed already and would have to go in between.
 
 Character shingles run over folded code points without punctuation, white space and controls; word shingles over runs of
-letters, marks and digits, where apostrophes vanish. `auto` takes characters for ja, zh, ko, th, km, lo and my, words for
-other languages; where the language is "auto", characters when at least 30 % of the letters are kana or kanji.
+letters, marks and digits, where apostrophes vanish. `auto` takes characters for ja, zh, ko, th, km, lo and my, words
+for other languages; where the language is "auto", characters when at least 30 % of the letters are kana or kanji.
 
 A shingle's hash: polynomial of its units modulo 2^64 with base 0x9E3779B97F4A7C15, MurmurHash3's 64-bit finalizer, the
 upper 32 bits. A unit is a code point, or for words that same polynomial and finalizer of the word's code points. A text
@@ -124,7 +124,8 @@ def shingle_modes(n: int, shingle: str, lang: str | pa.Array) -> NDArray[np.uint
     codes = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes
     names = [*codes.dictionary.to_pylist(), "auto"]
     modes = np.array([shingle_modes(1, "auto", name or "auto")[0] for name in names], np.uint8)
-    return modes[codes.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)]
+    places: NDArray[np.int64] = codes.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)
+    return modes[places]
 
 
 def _sizes(shingle_chars: int, shingle_words: int) -> NDArray[np.int64]:

@@ -57,7 +57,9 @@ def slices(array: pa.Array) -> Iterator[Slice]:
     first = 0
     while first < len(array):
         last = max(int(np.searchsorted(ends, ends[first] + SLICE_BYTES, side="right")) - 1, first + 1)
-        yield Slice(first, last, *_decode(data, ends[first : last + 1], present[first:last], table.block_of, table.blocks))
+        yield Slice(
+            first, last, *_decode(data, ends[first : last + 1], present[first:last], table.block_of, table.blocks)
+        )
         first = last
 
 

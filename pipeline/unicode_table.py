@@ -39,8 +39,8 @@ class ClassTable(NamedTuple):
 class FoldTable(NamedTuple):
     """Folding, NFKC then casefold then NFKC, of single code points, and the pairs that compose afterwards.
 
-    v = blocks[block_of[c >> 8], c & 255]: below SEQUENCE the folded code point is c + v; from SEQUENCE on, v - SEQUENCE is
-    place * 32 + length in `sequences`. `pairs` holds first << 32 | second in ascending order, `composed` what they
+    v = blocks[block_of[c >> 8], c & 255]: below SEQUENCE the folded code point is c + v; from SEQUENCE on, v - SEQUENCE
+    is place * 32 + length in `sequences`. `pairs` holds first << 32 | second in ascending order, `composed` what they
     become; `second_block_of` and `second_blocks` mark code points that may stand second (precise for all but Hangul).
     """
 

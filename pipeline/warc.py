@@ -38,6 +38,7 @@ class _Hashed(io.RawIOBase):
     def __init__(self, file: BinaryIO, start: int) -> None:
         self._file, self._pos, self._hashed_to = file, start, start
         self.start, self.digest = start, hashlib.sha256()
+        self.failed = False
         file.seek(start)
 
     def readable(self) -> bool:
@@ -55,7 +56,11 @@ class _Hashed(io.RawIOBase):
 
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer)  # type: ignore[arg-type]
-        data = self._file.read(len(view))
+        try:
+            data = self._file.read(len(view))
+        except OSError:
+            self.failed = True  # so that a failing disk or server is not taken for a damaged archive
+            raise
         view[: len(data)] = data
         if self._pos <= self._hashed_to < self._pos + len(data):
             self.digest.update(memoryview(data)[self._hashed_to - self._pos :])
@@ -202,7 +207,7 @@ class SliceReader:
             resume = at + 1 if expected is None else expected
             self.next_offset = None
             at = member_start(self._file, resume, self._stop)
-            self.skipped_bytes += (self._stop if at is None else at) - resume
+            self.skipped_bytes += (max(resume, self._stop) if at is None else at) - resume
             expected = None
 
     def _unit_records(self, unit: _Unit, at: int) -> Iterator[Record]:
@@ -214,7 +219,7 @@ class SliceReader:
                 unit.seek(0)
                 yield from self._records(cast(BinaryIO, io.BufferedReader(unit, 1 << 16)), offset=at)
             else:
-                yield from self._records(io.BytesIO(head), offset=at, cut=unit.cut)
+                yield from self._records(io.BytesIO(head), offset=at)
         except zlib.error:
             self.faults["broken_member"] += 1
             unit.end = None
@@ -222,33 +227,39 @@ class SliceReader:
         if unit.cut:
             self.faults["cut_member"] += 1
 
-    def _records(self, stream: BinaryIO, offset: int | None, cut: bool = False) -> Iterator[Record]:
-        """The records of one inflated stream; after a bad header, from the next line that begins a record."""
+    def _records(self, stream: BinaryIO, offset: int | None) -> Iterator[Record]:
+        """The records of one inflated stream; behind a bad header or length, from the next line that begins one."""
         index, begin = 0, 0
         while True:
             stream.seek(begin)
-            last = begin
+            last, claimed = begin, 0
             try:
                 for record in ArchiveIterator(stream, parse_http=False, stream_detect=False, fsspec_args=False):
-                    last = begin + record.stream_pos
+                    last, claimed = record.stream_pos, record.stream_pos + record.content_length
                     place = last if offset is None else offset
-                    yield self._record(record, place, 0 if offset is None else index, cut)
+                    yield self._record(record, place, 0 if offset is None else index)
                     index += 1
-                return
+                if claimed <= stream.tell():
+                    return
+                # The last length reaches behind the end: it may have swallowed what follows its record.
             except OSError:
+                if self._raw.failed:
+                    raise
                 # A wrong Content-Length has swallowed or split what follows; the record before stands as it is.
                 self.faults["bad_record_header"] += 1
-                found = _find_record(stream, last + 1)
-                if found is None:
-                    return
-                begin = found
+            found = _find_record(stream, last + 1)
+            if found is None:
+                return
+            begin = found
 
-    def _record(self, record: WarcRecord, offset: int, index: int, cut: bool) -> Record:
+    def _record(self, record: WarcRecord, offset: int, index: int) -> Record:
         content = record.reader.read(self._max_record_bytes)
-        truncated = len(content) < record.content_length
-        if truncated:
-            self.faults["record_cut_short" if cut else "record_over_limit"] += 1
         headers = {name.lower(): value for name, value in record.headers}
+        # A header that the archive's end cuts off has no length, and so no content.
+        truncated = len(content) < record.content_length or "content-length" not in headers
+        if truncated:
+            over = len(content) == self._max_record_bytes
+            self.faults["record_over_limit" if over else "record_cut_short"] += 1
         kind = headers.get("warc-type", "").lower()
         return Record(offset, index, kind, headers, content, truncated or "warc-truncated" in headers)
 

@@ -9,7 +9,7 @@ from math import gcd
 from types import MappingProxyType
 
 from .articles import Article, load
-from .edits import EDITS
+from .edits import nearly
 from .encodings import encodable, encode
 from .junk import junk_pages
 from .page import Page, Truth, html_page
@@ -42,8 +42,8 @@ _PATHS = MappingProxyType(
         "magazine": "/read/{slug}",
     }
 )
-_NEAR_DUPLICATES = MappingProxyType({"ja": (9, 7, 1), "en": (7, 8, 2)})
-"""Count of near-duplicates, and which articles they copy: every step-th from the first."""
+_NEAR_DUPLICATES = MappingProxyType({"ja": (9, 6, 1), "en": (7, 7, 2)})
+"""How many near-duplicates, step and start: they copy every step-th article from the start on."""
 _MIRRORS = MappingProxyType({"ja": (6, 9, 4), "en": (5, 11, 3)})
 """The same for mirrors, which carry the article unchanged."""
 
@@ -87,15 +87,22 @@ def _place(articles: Sequence[Article], sites: Sequence[Site], first_day: date) 
 
 
 def _copies(originals: Sequence[_Placed], lang: str) -> Iterator[_Placed]:
-    """Near-duplicates and mirrors, each of another article, each on a host that is not the author's."""
+    """Near-duplicates and mirrors, each of another article, each on a host that is not the author's.
+
+    The table layout leaves its menu in the extracted text; copies between it and another layout are mirrors only.
+    """
     own = [placed for placed in originals if placed.site.lang == lang]
     hosts = cycle([site for site in COPY_SITES * 3 + SITES if site.lang == lang])
+    taken: set[str] = set()
     for kind, (count, step, first) in (("near_duplicate", _NEAR_DUPLICATES[lang]), ("mirror", _MIRRORS[lang])):
-        for number, source in enumerate(own[first::step][:count]):
-            edit = EDITS[number % len(EDITS)]
-            article = edit(source.article) if kind == "near_duplicate" else source.article
-            site = next(site for site in hosts if site.template != source.site.template and _fits(article, site))
+        barred = {"table", "forum"} if kind == "near_duplicate" else set()
+        free = [placed for placed in own[first:] if placed.url not in taken and placed.site.template not in barred]
+        for number, source in enumerate(free[::step][:count]):
+            article = nearly(source.article, number) if kind == "near_duplicate" else source.article
+            shut = {*barred, source.site.template}
+            site = next(site for site in hosts if site.template not in shut and _fits(article, site))
             later = source.day + timedelta(days=40 + number)
+            taken.add(source.url)
             yield replace(source, article=article, site=site, day=later, kind=kind, copy_of=source.url)
 
 

@@ -1,5 +1,6 @@
 """The command `seimai`: each command reads its options, calls one library function and prints what it returns."""
 
+import errno
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -208,6 +209,12 @@ def main() -> None:
         app()
     except SeimaiError as error:
         sys.stderr.write(f"seimai: {error}\n")
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = error.filename or "the disk"
+        sys.stderr.write(f"seimai: {place}: no space left; free some, then type the same command again\n")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         sys.stderr.write("seimai: stopped; the same command goes on where it was\n")

@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from seimai.model.trace import TracedDocument
     from seimai.model.train import Summary
     from seimai.pipeline.job import RunSummary
@@ -77,6 +79,14 @@ def print_run(summary: "RunSummary") -> None:
     if not summary.changed:
         console().print("Nothing to do: the run is finished and its inputs and config are unchanged.")
     console().print(f"{summary.out}/shards  {summary.out}/report.html  (check with: seimai verify {summary.out})")
+
+
+def print_evaluation(table: "pa.Table") -> None:
+    """A tokenizer's figures, one column a language."""
+    rows = table.to_pylist()
+    langs = [str(row["lang"]) for row in rows]
+    figures = [(name.replace("_", " "), *(row[name] for row in rows)) for name in table.column_names if name != "lang"]
+    print_table("Tokenizer on held-out documents", ["", *langs], figures)
 
 
 def print_training(summary: "Summary") -> None:

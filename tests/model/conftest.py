@@ -125,7 +125,7 @@ def write_tokens(
 
 def seal(directory: Path, shards: list[dict[str, Any]], names: Sequence[str]) -> None:
     """Write the manifest over the files named."""
-    files = [
+    files: list[dict[str, Any]] = [
         {"path": name, "bytes": (directory / name).stat().st_size, "sha256": sha256_file(directory / name)}
         for name in names
     ]
