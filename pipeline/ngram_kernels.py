@@ -55,8 +55,8 @@ def count_ngrams(
     longest = 0
     for text in range(len(offsets) - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])
-    places, names = np.empty(longest + 1, np.int64), np.empty(longest + 1, np.int64)
-    starts, ends, hashes = np.empty(longest, np.int64), np.empty(longest, np.int64), np.empty(longest, np.uint64)
+    places, names = np.empty(longest + 1, np.int32), np.empty(longest + 1, np.int32)
+    starts, ends, hashes = np.empty(longest, np.int32), np.empty(longest, np.int32), np.empty(longest, np.uint64)
     for text in range(len(offsets) - 1):
         part, kinds = codes[offsets[text] : offsets[text + 1]], classes[offsets[text] : offsets[text + 1]]
         n = _words(part, kinds, stops, starts, ends, hashes, counts[text])
@@ -96,8 +96,8 @@ def _words(
     codes: NDArray[np.int32],
     classes: NDArray[np.uint8],
     stops: NDArray[np.uint64],
-    starts: NDArray[np.int64],
-    ends: NDArray[np.int64],
+    starts: NDArray[np.int32],
+    ends: NDArray[np.int32],
     hashes: NDArray[np.uint64],
     out: NDArray[np.int64],
 ) -> int:
@@ -127,7 +127,7 @@ def _words(
 
 
 @jit
-def _number(keys: NDArray[np.uint64], n: int, names: NDArray[np.int64], tally: NDArray[np.int64]) -> int:
+def _number(keys: NDArray[np.uint64], n: int, names: NDArray[np.int32], tally: NDArray[np.int32]) -> int:
     """names[k]: number of keys[k] in order of first appearance; tally[number]: times it stands. Returns how many."""
     bits = 2
     while 1 << bits < 2 * n:
@@ -149,7 +149,7 @@ def _number(keys: NDArray[np.uint64], n: int, names: NDArray[np.int64], tally: N
 
 @jit
 def _refine(
-    places: NDArray[np.int64], names: NDArray[np.int64], n: int, keys: NDArray[np.uint64], tally: NDArray[np.int64]
+    places: NDArray[np.int32], names: NDArray[np.int32], n: int, keys: NDArray[np.uint64], tally: NDArray[np.int32]
 ) -> tuple[int, int, int, int]:
     """From the repeated (n-1)-grams to the repeated n-grams, in place.
 
@@ -179,13 +179,13 @@ def _refine(
 
 @jit
 def _char_ngrams(
-    codes: NDArray[np.int32], places: NDArray[np.int64], names: NDArray[np.int64], out: NDArray[np.int64]
+    codes: NDArray[np.int32], places: NDArray[np.int32], names: NDArray[np.int32], out: NDArray[np.int64]
 ) -> None:
     """Counts of character n-grams, 2 to 10."""
     left = len(codes)
     for k in range(left):
         places[k], names[k] = k, codes[k]
-    keys, tally = np.empty(left, np.uint64), np.empty(left, np.int64)
+    keys, tally = np.empty(left, np.uint64), np.empty(left, np.int32)
     for n in range(2, LONGEST + 1):
         total = max(len(codes) - n + 1, 0)
         left, repeated, top, _ = _refine(places, names, left, keys, tally)
@@ -195,11 +195,11 @@ def _char_ngrams(
 
 @jit
 def _copied_chars(
-    places: NDArray[np.int64],
-    names: NDArray[np.int64],
+    places: NDArray[np.int32],
+    names: NDArray[np.int32],
     left: int,
     n: int,
-    seen: NDArray[np.int64],
+    seen: NDArray[np.int32],
     lengths: NDArray[np.int64],
 ) -> int:
     """Characters of n-grams seen before, going on behind each hit, as datatrove reads Gopher."""
@@ -218,19 +218,19 @@ def _copied_chars(
 
 @jit
 def _word_ngrams(
-    starts: NDArray[np.int64],
-    ends: NDArray[np.int64],
+    starts: NDArray[np.int32],
+    ends: NDArray[np.int32],
     hashes: NDArray[np.uint64],
     n_words: int,
-    places: NDArray[np.int64],
-    names: NDArray[np.int64],
+    places: NDArray[np.int32],
+    names: NDArray[np.int32],
     out: NDArray[np.int64],
 ) -> None:
     """Characters of the most frequent 2- to 4-gram of words and of copied 5- to 10-grams."""
     lengths = np.zeros(n_words + 1, np.int64)
     for k in range(n_words):
         lengths[k + 1] = lengths[k] + ends[k] - starts[k]
-    tally, keys = np.empty(n_words, np.int64), np.empty(n_words, np.uint64)
+    tally, keys = np.empty(n_words, np.int32), np.empty(n_words, np.uint64)
     _number(hashes, n_words, names, tally)
     left = 0
     for k in range(n_words):

@@ -43,7 +43,7 @@ class Terminal:
         self._console = console
         self._bars = Bars(
             TextColumn("{task.description:<9}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=12),
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
@@ -86,6 +86,6 @@ class Terminal:
         if elapsed_s <= 0:
             return ""
         if stage == "read":
-            share = f", {kept / documents:.0%} through the gates" if documents else ""
-            return f"{documents / elapsed_s:,.0f} documents/s, {amount / elapsed_s / 1e6:,.1f} MB/s{share}"
+            share = f" {kept / documents:.0%} kept" if documents else ""
+            return f"{documents / elapsed_s:,.0f} docs/s {amount / elapsed_s / 1e6:,.1f} MB/s{share}"
         return f"{amount / elapsed_s:,.0f}/s"

@@ -51,7 +51,10 @@ def slices(array: pa.Array) -> Iterator[Slice]:
         return
     _, offset_buffer, data_buffer = array.buffers()
     ends = np.frombuffer(offset_buffer, np.int64)[array.offset : array.offset + len(array) + 1]
-    data = np.frombuffer(data_buffer, np.uint8) if data_buffer is not None else np.zeros(0, np.uint8)
+    data = np.frombuffer(data_buffer if data_buffer is not None else b"", np.uint8)
+    # numba compiles once for writable and once for read-only arrays; Arrow has both.
+    ends.setflags(write=False)
+    data.setflags(write=False)
     present = array.is_valid().to_numpy(zero_copy_only=False)
     table = class_table()
     first = 0

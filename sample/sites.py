@@ -54,7 +54,7 @@ _JA = (
     _row("yama-aruki", "山あるき日誌", "ja", "homepage", "shift_jis"),
     _row("ongaku-zakki", "音楽雑記", "ja", "blog", "euc-jp"),
     _row("ie-to-niwa", "家と庭", "ja", "magazine", "utf-8"),
-    _row("mailkura", "手紙の蔵", "ja", "table", "iso-2022-jp"),
+    _row("mailkura", "手紙の蔵 ﾃｶﾞﾐﾉｸﾗ", "ja", "table", "iso-2022-jp"),
     # Declared in the header only.
     _row("nagisa-insatsu", "なぎさ印刷", "ja", "corporate", "shift_jis", "windows-31j/"),
     _row("dougu-jiten", "道具事典", "ja", "wiki", "euc-jp", "euc-jp/"),

@@ -21,7 +21,7 @@ NEW_TOKENS = 48
 
 
 def demo(out: Path, workers: int | None) -> None:
-    """Make everything under `out`: crawl/, run/, tokenizer/, tokens/, model/.  Called again, it goes on where it was."""
+    """Make crawl/, run/, tokenizer/, tokens/ and model/ under `out`; called again, go on where it was."""
     screen = console()
     screen.rule("1  A small web is built and polished", align="left")
     _polish(out, workers)
@@ -105,9 +105,9 @@ def _say_what_is_next(out: Path) -> None:
     ):
         screen.print(f"  {out / name}  {what}")
     screen.print("\nNow a real crawl (one archive of Common Crawl is about 1 GB):")
-    screen.print("  seimai init web.toml")
-    screen.print("  seimai run web.toml --set input.contact=you@example.org --out run \\")
-    screen.print(
-        "    --input https://data.commoncrawl.org/crawl-data/CC-MAIN-2024-51/segments/1733066460657.93/warc/"
-        "CC-MAIN-20241209024434-20241209054434-00000.warc.gz"
-    )
+    for line in (
+        "seimai init web.toml",
+        "path=$(curl -s https://data.commoncrawl.org/crawl-data/CC-MAIN-2024-51/warc.paths.gz | gunzip | head -1)",
+        'seimai run web.toml --set input.contact=you@example.org --out run --input "https://data.commoncrawl.org/$path"',
+    ):
+        screen.print(f"  {line}")

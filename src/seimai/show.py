@@ -53,7 +53,14 @@ def print_rows(title: str, summary: object) -> None:
     plain = asdict(summary) if is_dataclass(summary) and not isinstance(summary, type) else summary
     if not isinstance(plain, Mapping):
         raise TypeError(f"a summary is a dataclass or a mapping, not {type(summary).__name__}")
-    print_table(title, ["", ""], [(name.replace("_", " "), value) for name, value in plain.items()])
+    rows: list[tuple[str, Any]] = []
+    for name, value in plain.items():
+        if isinstance(value, Mapping):  # figures by language
+            inner = {key: ", ".join(f"{_shown(n)} {what}" for what, n in of.items()) for key, of in value.items()}
+            rows += [(f"{name.replace('_', ' ')} {key}", text.replace("_", " ")) for key, text in inner.items()]
+        else:
+            rows.append((name.replace("_", " "), value))
+    print_table(title, ["", ""], rows)
 
 
 def print_run(summary: "RunSummary") -> None:

@@ -36,7 +36,7 @@ def test_records_read_by_fastwarc(tmp_path: Path) -> None:
     kinds: list[str] = []
     with path.open("rb") as file:
         for record in ArchiveIterator(file, parse_http=False):
-            kinds.append(record.record_type.name)
+            kinds.append(record.headers["WARC-Type"])
             assert record.verify_block_digest(), record.headers["WARC-Target-URI"]
             if record.record_type == WarcRecordType.response:
                 block = record.reader.read()

@@ -90,7 +90,7 @@ def test_every_encoding_and_habit_occurs() -> None:
     assert {one.template for one in SITES} == set(TEMPLATES)
 
 
-@pytest.mark.parametrize(("encoding", "characters"), [("euc-jp", "①"), ("iso-2022-jp", "①ｱ"), ("shift_jis", "髙ｱ①")])
+@pytest.mark.parametrize(("encoding", "characters"), [("euc-jp", "①ｱ"), ("iso-2022-jp", "①ｱ"), ("shift_jis", "髙ｱ①")])
 def test_characters_beyond_the_standard_occur(encoding: str, characters: str) -> None:
     """NEC's row 13, half-width kana and, where cp932 carries it, IBM's extensions."""
     text = "".join(decoded(page) for page in ARTICLE_PAGES if page.truth.encoding == encoding)
