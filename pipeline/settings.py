@@ -9,7 +9,7 @@ from pydantic import Field
 from seimai.config import Section
 from seimai.files import fingerprint, sha256_file
 
-from . import charset, dedup, extract, language, measure, payload, presets, read, sandbox, warc
+from . import charset, dedup, extract, language, measure, payload, presets, read, sandbox, shingles, warc
 from .dedup import DedupConfig
 from .document import HeldOutConfig
 from .extract import ExtractConfig
@@ -90,7 +90,7 @@ def stage_fingerprints(config: RunConfig) -> dict[str, str]:
             "config": reading,
         },
         "signals": {"versions": [measure.VERSION]},
-        "signatures": {"versions": [dedup.VERSION], "config": signing},
+        "signatures": {"versions": [dedup.VERSION, shingles.VERSION], "config": signing},
     }
     return {
         stage: fingerprint({"stage": stage, "packages": {p: packages.get(p) for p in used[stage]}, **parts[stage]})

@@ -77,6 +77,7 @@ class _Unit(io.RawIOBase):
     """Inflated bytes from a member that begins a record up to the next member that does; seekable by rewinding.
 
     After the last byte `end` is the offset behind it in the archive; `cut` says the archive ended inside a member.
+    Until then `member` is the offset of the member at work, and `solid` the inflated bytes of those before it.
     """
 
     def __init__(self, file: BinaryIO, offset: int) -> None:
@@ -90,6 +91,7 @@ class _Unit(io.RawIOBase):
         self._next = self._offset
         self._pos = 0
         self._done = False
+        self.member, self.solid = self._offset, 0
 
     def readable(self) -> bool:
         return True
@@ -124,12 +126,12 @@ class _Unit(io.RawIOBase):
                 source = self._file.read(CHUNK_BYTES)
                 self._next += len(source)
             data = self._inflater.decompress(source, limit)
+            self._pos += len(data)
             if self._inflater.eof:
                 self._finish_member()
             elif not source and not data:
                 self._done, self.cut, self.end = True, True, self._next
             if data:
-                self._pos += len(data)
                 return data
         return b""
 
@@ -138,6 +140,7 @@ class _Unit(io.RawIOBase):
         head = _inflated_head(self._file, end)
         if head and not head.startswith(b"WARC/"):  # a record that goes on in the next member
             self._inflater, self._next = zlib.decompressobj(31), end
+            self.member, self.solid = end, self._pos
         else:
             self._done, self.end = True, end
 
@@ -204,15 +207,15 @@ class SliceReader:
                 at = expected if expected < self._stop else None
                 continue
             # Damage: the unit ended early, or something that is no member follows. Go on at the next valid start.
-            resume = at + 1 if expected is None else expected
+            resume = unit.member + 1 if expected is None else expected
             self.next_offset = None
             at = member_start(self._file, resume, self._stop)
             self.skipped_bytes += (max(resume, self._stop) if at is None else at) - resume
             expected = None
 
     def _unit_records(self, unit: _Unit, at: int) -> Iterator[Record]:
+        head = b""
         try:
-            head = b""
             while len(head) < UNIT_BYTES and (piece := unit.read(UNIT_BYTES - len(head))):
                 head += piece
             if unit.end is None:
@@ -223,6 +226,8 @@ class SliceReader:
         except zlib.error:
             self.faults["broken_member"] += 1
             unit.end = None
+            if unit.solid < UNIT_BYTES:  # what broke may be no part of the members before it
+                yield from self._records(io.BytesIO(head[: unit.solid]), offset=at)
             return
         if unit.cut:
             self.faults["cut_member"] += 1
