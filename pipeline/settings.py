@@ -9,7 +9,7 @@ from pydantic import Field
 from seimai.config import Section
 from seimai.files import fingerprint, sha256_file
 
-from . import charset, dedup, extract, language, measure, payload, presets, read, sandbox, shingles, warc
+from . import charset, dedup, extract, language, measure, payload, read, sandbox, shingles, warc
 from .dedup import DedupConfig
 from .document import HeldOutConfig
 from .extract import ExtractConfig
@@ -96,11 +96,6 @@ def stage_fingerprints(config: RunConfig) -> dict[str, str]:
         stage: fingerprint({"stage": stage, "packages": {p: packages.get(p) for p in used[stage]}, **parts[stage]})
         for stage in MAP_STAGES
     }
-
-
-def rules_version() -> list[int]:
-    """Versions of the code that turns columns into decisions."""
-    return [presets.VERSION]
 
 
 def reading_differences(old: RunConfig, new: RunConfig) -> list[str]:
