@@ -55,16 +55,18 @@ class Terminal:
         self._counts: dict[str, list[int]] = {}
 
     def __enter__(self) -> "Terminal":
-        self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        if self._tasks:
+            self._bars.stop()
 
     def begin(self, stage: str, total: int) -> None:
         """Show a bar for the stage."""
+        if not self._tasks:
+            self._bars.start()  # not before: an error in the input leaves one line and nothing else
         self._tasks[stage] = self._bars.add_task(stage, total=total or None, rate="")
         self._counts[stage] = [0, 0, 0]
 

@@ -2,8 +2,11 @@
 
 import errno
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -117,14 +120,15 @@ class Engine:
         from distributed import Client, LocalCluster
 
         dask.config.set(_LOCAL_SETTINGS)
-        self._cluster = LocalCluster(
-            n_workers=self._workers,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=self._memory_limit,
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        )
+        with _interrupts_ignored():
+            self._cluster = LocalCluster(
+                n_workers=self._workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=self._memory_limit,
+                dashboard_address=":0",
+                silence_logs=logging.CRITICAL,
+            )
         return Client(self._cluster)
 
     def _connect(self) -> Any:
@@ -150,6 +154,19 @@ class Engine:
 
 
 _END: Any = object()
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes started meanwhile ignore Ctrl-C, which a terminal sends to all: the driver closes them itself."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _outcome(item: T, future: Any) -> Outcome[T, Any]:

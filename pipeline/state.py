@@ -61,7 +61,7 @@ def read_marker(run: Path, stage: str, part: str) -> Marker | None:
     """The marker, or None where there is none (or one that a power cut left unreadable)."""
     try:
         return Marker(**json.loads(_marker_path(run, stage, part).read_text(encoding="utf-8")))
-    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError):
         return None
 
 
@@ -103,8 +103,8 @@ def still_owned(run: Path, owner: str) -> None:
 def owned_by(run: Path, owner: str) -> bool:
     """Whether the run's lock still names `owner`."""
     try:
-        return bool(json.loads((run / "lock.json").read_text(encoding="utf-8"))["owner"] == owner)
-    except (FileNotFoundError, json.JSONDecodeError):
+        return _owner(run / "lock.json") == owner
+    except FileNotFoundError:
         return False
 
 
@@ -146,14 +146,28 @@ def _linked(mine: Path, path: Path) -> bool:
     return True
 
 
+def _read_lock(path: Path) -> dict[str, Any]:
+    """What a lock says; empty for one that a power cut left unreadable.  Raises FileNotFoundError."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        return {}
+
+
+def _owner(path: Path) -> str | None:
+    return _read_lock(path).get("owner")
+
+
 def _take_over(path: Path, run: Path) -> None:
     """Remove a dead owner's lock; raise where the owner lives."""
     try:
         age_s = time.time() - path.stat().st_mtime
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held = _read_lock(path)
     except FileNotFoundError:
         return
-    if held["host"] == socket.gethostname():
+    if not held:
+        alive = False  # a lock is put in place whole, so no process of ours holds this one
+    elif held["host"] == socket.gethostname():
         alive = held["started"] != "" and _started(held["pid"]) == held["started"]
     else:
         alive = age_s < STALE_S
@@ -166,7 +180,7 @@ def _take_over(path: Path, run: Path) -> None:
         path.rename(claimed)
     except FileNotFoundError:
         return
-    if json.loads(claimed.read_text(encoding="utf-8"))["owner"] != held["owner"]:
+    if _owner(claimed) != held.get("owner"):
         _linked(claimed, path)  # a third run was faster between the look and the rename; give its lock back
     claimed.unlink()
 

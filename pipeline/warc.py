@@ -226,7 +226,7 @@ class SliceReader:
         except zlib.error:
             self.faults["broken_member"] += 1
             unit.end = None
-            if unit.solid < UNIT_BYTES:  # what broke may be no part of the members before it
+            if len(head) < UNIT_BYTES:  # not streamed yet; what broke may be no part of the members before it
                 yield from self._records(io.BytesIO(head[: unit.solid]), offset=at)
             return
         if unit.cut:
@@ -261,7 +261,8 @@ class SliceReader:
         content = record.reader.read(self._max_record_bytes)
         headers = {name.lower(): value for name, value in record.headers}
         # A header that the archive's end cuts off has no length, and so no content.
-        truncated = len(content) < record.content_length or "content-length" not in headers
+        stated = headers.get("content-length", "").strip().isdigit()
+        truncated = len(content) < record.content_length or not stated
         if truncated:
             over = len(content) == self._max_record_bytes
             self.faults["record_over_limit" if over else "record_cut_short"] += 1

@@ -19,7 +19,8 @@ class Truth:
     lang: str
     """ISO 639-1 code of the text; empty where there is no text in one language."""
     encoding: str
-    """Key of `seimai.sample.encodings.ENCODERS`; empty where the body is no text."""
+    """Key of `seimai.sample.encodings.ENCODERS`; empty where the body is no text. A page in pure ASCII reads the same
+    under several names."""
     slug: str
     """Article the page carries; empty for none. Near-duplicates carry it with one small change."""
     expected: str
@@ -27,9 +28,9 @@ class Truth:
     reason: str
     """Why a page is dropped or merged: classes joined by |, any of which is right; empty where it is kept.
 
-    status, mime and payload (an empty body) depend on the answer alone; language, empty (no main text), extract
-    (a limit of the extractor) and quality on the text; revisit: the record makes no row. Copies have
-    duplicate_of:URL, their original has duplicated.
+    status, mime and payload (an empty body) depend on the answer alone; language (which or how sure), empty (no main
+    text), extract (a limit of the extractor) and quality (a rule of the preset) on the text; revisit: the record makes
+    no row. Copies have duplicate_of:URL, their original has duplicated.
     """
     group: str = ""
     """Name of the cluster of duplicates; empty for none."""

@@ -2,6 +2,8 @@
 
 import errno
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +32,16 @@ Workers = Annotated[int | None, typer.Option(min=0, help="Worker processes; 0 wo
 Scheduler = Annotated[str, typer.Option(help="Address of a running Dask scheduler, for example tcp://10.0.0.1:8786.")]
 
 
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C in long work: one line, exit code 130 as shells expect."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write("seimai: stopped; the same command goes on where it was\n")
+        raise typer.Exit(130) from None
+
+
 @app.command(epilog="Example: seimai demo --out demo")
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
@@ -38,7 +50,8 @@ def demo(
     """Do the whole job on a small sample web: crawl, corpus, tokenizer, token shards, model, generated text."""
     from seimai.demo import demo as run_demo
 
-    run_demo(out, workers)
+    with _stoppable():
+        run_demo(out, workers)
 
 
 @app.command(epilog="Example: seimai init web.toml")
@@ -78,7 +91,7 @@ def run(
 
     settings = load_config(config, RunConfig, set_ or [])
     engine = Engine(workers=workers, scheduler=scheduler or None, memory_limit=memory_limit)
-    with Terminal(console()) as progress:
+    with _stoppable(), Terminal(console()) as progress:
         summary = polish(
             settings,
             out,
@@ -121,9 +134,10 @@ def tokenizer_train(
     from seimai.show import print_rows
     from seimai.tokenizer.train import train_tokenizer
 
-    summary = train_tokenizer(
-        source, out, vocab_size=vocab_size, model=model, sample_bytes_per_language=sample_bytes, seed=seed
-    )
+    with _stoppable():
+        summary = train_tokenizer(
+            source, out, vocab_size=vocab_size, model=model, sample_bytes_per_language=sample_bytes, seed=seed
+        )
     print_rows("Tokenizer", summary)
 
 
@@ -152,7 +166,7 @@ def encode(
     from seimai.pipeline.run import Engine
     from seimai.show import print_rows
 
-    with Engine(workers=workers, scheduler=scheduler or None) as engine:
+    with _stoppable(), Engine(workers=workers, scheduler=scheduler or None) as engine:
         print_rows("Token shards", encode_source(source, tokenizer, out, engine))
 
 
@@ -216,9 +230,6 @@ def main() -> None:
         place = error.filename or "the disk"
         sys.stderr.write(f"seimai: {place}: no space left; free some, then type the same command again\n")
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        sys.stderr.write("seimai: stopped; the same command goes on where it was\n")
-        raise SystemExit(130) from None
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("seimai"):
             raise

@@ -126,6 +126,13 @@ def test_fifty_overwritten_bytes_cost_a_record_or_two(at: int, damage: bytes, pa
     assert len(hit) <= 2
 
 
+def test_damage_at_the_start_of_a_member_leaves_the_one_before() -> None:
+    """The damaged bytes inflate to something that looks like the rest of a record."""
+    at = STARTS[2] + 11
+    data = ARCHIVE[:at] + b"\x55" * 50 + ARCHIVE[at + 50 :]
+    assert numbers(list(reader(data))) == [n for n in range(60) if n != 2]
+
+
 def test_damage_is_counted_and_leaves_the_chain_open() -> None:
     at = (STARTS[20] + STARTS[21]) // 2
     data = ARCHIVE[:at] + b"\x55" * 20 + ARCHIVE[at + 20 :]
@@ -142,6 +149,7 @@ def test_damage_is_counted_and_leaves_the_chain_open() -> None:
 @given(st.integers(1, len(ARCHIVE) - 1))
 @example(STARTS[5])
 @example(STARTS[5] + 3)
+@example(68)
 def test_a_clipped_archive_keeps_what_is_before_the_cut(cut: int) -> None:
     slice_reader = reader(ARCHIVE[:cut])
     records = list(slice_reader)
