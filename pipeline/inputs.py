@@ -30,8 +30,8 @@ class InputConfig(Section):
     """Name of the source in every document; empty: the crawl's snapshot name."""
     contact: str = ""
     """Mail address or page put into the User-Agent; required for commoncrawl.org."""
-    part_bytes: int = Field(default=32 << 20, ge=1)
-    """Compressed bytes of an archive in one part, the unit of work and of resuming."""
+    part_bytes: int = Field(default=4 << 20, ge=1)
+    """Compressed bytes of an archive in one part, the unit of work and of resuming; a whole dump wants 64 MiB."""
     max_record_bytes: int = Field(default=16 << 20, ge=1024)
     """Bytes of a record that are read; the rest is cut and the page marked as truncated."""
 
