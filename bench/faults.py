@@ -18,11 +18,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import psutil
 
-from seimai.files import sha256_file
+from seimai.files import read_json, sha256_file
 
 ROOT = Path(__file__).resolve().parents[1]
 START_S = 60.0
@@ -115,7 +116,9 @@ def stage(driver: psutil.Process, out: Path) -> str:
         return "decide"
     if order.exists() and order.stat().st_mtime >= driver.create_time():
         return "write"
-    return "read" if helpers(driver, "worker") else "start"
+    markers = out / "state" / "read"
+    begun = markers.exists() and markers.stat().st_mtime >= driver.create_time()
+    return "read" if begun else "start"
 
 
 def quiet(case: Case, job: Job, out: Path, expected: dict[str, str]) -> None:
@@ -136,7 +139,7 @@ def kill_driver(
         ended = False
         while not ended and sum(case.killed.values()) < kills:
             driver = start(job, out)
-            late = len(orphans) % 2 == 1 and _read_all(driver, out)
+            late = sum(case.killed.values()) % 2 == 1 and _read_all(driver, out)
             time.sleep(moments.uniform(0, run_s / 10 if late else run_s))
             ended = driver.poll() is not None
             if not ended:
@@ -200,7 +203,7 @@ def cluster(root: Path, workers: int) -> Iterator[str]:
                 command = [sys.executable, "-m", f"distributed.cli.{name}", *words]
                 processes.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=folder))
                 _wait_for(told)
-        yield _address(told)
+        yield str(read_json(told)["address"])
     finally:
         for process in reversed(processes):
             process.terminate()
@@ -214,12 +217,6 @@ def _wait_for(path: Path) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{path}: the scheduler does not start")
         time.sleep(0.05)
-
-
-def _address(told: Path) -> str:
-    from seimai.files import read_json
-
-    return str(read_json(told)["address"])
 
 
 def default_inputs(folder: Path) -> tuple[str, ...]:
@@ -258,12 +255,14 @@ def cases(
     (root / "again").mkdir()
     yield Case("dask scheduler, 2 dask workers"), elsewhere
     yield Case("driver killed, that cluster lives on"), killed_elsewhere
-    how = {"kills": kills, "seed": seed}
-    yield Case("driver killed"), lambda case: kill_driver(case, job, root, expected, run_s=run_s, **how)
+    yield (
+        Case("driver killed"),
+        partial(kill_driver, job=job, root=root, expected=expected, kills=kills, seed=seed, run_s=run_s),
+    )
     for kind, gap_s in (("worker", run_s / 2), ("sandbox", run_s / 4)):
         yield (
             Case(f"{kind} killed"),
-            lambda case, kind=kind, gap_s=gap_s: kill_helper(case, job, root, expected, kind=kind, gap_s=gap_s, **how),
+            partial(kill_helper, job=job, root=root, expected=expected, kind=kind, gap_s=gap_s, kills=kills, seed=seed),
         )
 
 

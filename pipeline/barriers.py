@@ -80,7 +80,7 @@ def decide_run(job: Job, *, config: RunConfig, rows: int, columns: str) -> str:
             "columns": columns,
         }
     )
-    if _stands(run, "decisions", made):
+    if _stands(run, "decisions", made) and (run / "audit" / "dropped.parquet").exists():
         return made
     job.changing()
     work = _fresh(run / "work" / "decisions")
@@ -129,7 +129,9 @@ def write_run(job: Job, *, config: RunConfig) -> None:
         if path.stem not in planned:
             job.changing()
             marker = read_marker(run, "write", path.stem)
-            if marker is not None:
+            if marker is None:
+                path.unlink()  # torn by a power cut
+            else:
                 remove_marker(run, marker)
     progress.end("write")
 
@@ -163,8 +165,8 @@ def _leftovers(run: Path, stage: str) -> list[Marker]:
     for path in (run / "state" / stage).glob("*.json"):
         read = read_marker(run, "read", path.stem)
         marker = read_marker(run, stage, path.stem)
-        if (read is None or read.rows == 0) and marker is not None:
-            found.append(marker)
+        if read is None or read.rows == 0:
+            found.append(marker or Marker(stage, path.stem, "", {}, 0))
     return found
 
 

@@ -246,7 +246,7 @@ class _Job:
 
     def _finish(self) -> RunSummary:
         failed = [{"part": part, "error": self.failed[part]} for part in sorted(self.failed)]
-        if not self.changed and (self.out / "manifest.json").exists():
+        if not self.changed and manifest.stands(self.out):
             head = manifest.manifest_head(self.out)
             return RunSummary(self.out, head["totals"], head["failed_parts"], changed=False)
         self._change()

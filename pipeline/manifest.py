@@ -9,7 +9,7 @@ from typing import Any
 from seimai.errors import RunError, VerifyError
 from seimai.files import atomic, canonical_json, sha256_file, write_atomic
 
-__all__ = ["FORMAT", "file_entry", "manifest_files", "manifest_head", "verify", "withdraw", "write_manifest"]
+__all__ = ["FORMAT", "file_entry", "manifest_files", "manifest_head", "stands", "verify", "withdraw", "write_manifest"]
 
 FORMAT = "seimai-run/1"
 _NAMES = ("manifest.json", "manifest.sha256")
@@ -70,17 +70,32 @@ def manifest_files(root: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line.rstrip(",\n"))
 
 
+def stands(root: Path) -> bool:
+    """Whether the manifest is whole and its files are there with their sizes; their bytes are not read."""
+    if not (root / "manifest.json").exists() or not _digest_fits(root):
+        return False
+    return all(_size(root / entry["path"]) == entry["bytes"] for entry in manifest_files(root))
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else -1
+
+
+def _digest_fits(root: Path) -> bool:
+    try:
+        stated = (root / "manifest.sha256").read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return False
+    return stated == f"{sha256_file(root / 'manifest.json')}  manifest.json\n"
+
+
 def verify(root: Path) -> tuple[int, int]:
     """Compare every file with the manifest; returns how many files and bytes were read.
 
     Raises VerifyError that names changed, missing and unlisted files (ten of them), RunError without a manifest.
     """
     wrong: list[str] = []
-    try:
-        stated = (root / "manifest.sha256").read_text(encoding="utf-8")
-    except (FileNotFoundError, UnicodeDecodeError):
-        stated = ""
-    if (root / "manifest.json").exists() and stated != f"{sha256_file(root / 'manifest.json')}  manifest.json\n":
+    if (root / "manifest.json").exists() and not _digest_fits(root):
         raise VerifyError(f"{root}: manifest.json or manifest.sha256 is changed; type the run's command again")
     manifest_head(root)
     listed: set[bytes] = set()
@@ -101,7 +116,9 @@ def verify(root: Path) -> tuple[int, int]:
             wrong.append(f"unlisted {name}")
     if wrong:
         more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
-        raise VerifyError(f"{root}: {'; '.join(wrong[:10])}{more}; type the run's command again to mend it")
+        raise VerifyError(
+            f"{root}: {'; '.join(wrong[:10])}{more}; remove what is named, then type the run's command again"
+        )
     return files, total
 
 

@@ -20,6 +20,8 @@ R = TypeVar("R")
 
 WINDOW_PER_WORKER = 4
 RETRIES = 2
+WATCH_S = 5
+"""How often a waiting driver looks after its workers."""
 RESTART_S = 60
 """How long to wait for a first worker before giving up."""
 
@@ -31,6 +33,10 @@ _LOCAL_SETTINGS = {
     "distributed.scheduler.dashboard.tasks.task-stream-length": 100,
     "distributed.admin.max-error-length": 2000,
     "distributed.worker.memory.terminate": 0.98,
+    # A worker that is gone for so long (restarting takes 2 s) is given up, and another one asked for.
+    "distributed.deploy.lost-worker-timeout": "20s",
+    # Deaths of its worker a task may see: it counts for all tasks of the worker, guilty or not.
+    "distributed.scheduler.allowed-failures": 6,
 }
 
 
@@ -79,7 +85,7 @@ class Engine:
         """
         if self._workers == 0 and self._scheduler is None:
             for item in items:
-                yield Outcome(item, function(item), None)
+                yield _here(function, item)
             return
         source = iter(items)
         following = next(source, _END)
@@ -95,6 +101,7 @@ class Engine:
                     following = next(source, _END)
                     continue
                 item, future = waiting.popleft()
+                self._await(future)
                 yield _outcome(item, future)
                 del future  # the scheduler forgets a task when its last future is gone
                 window = WINDOW_PER_WORKER * max(1, len(client.nthreads()))
@@ -107,6 +114,18 @@ class Engine:
         if outcome.error is not None:
             raise RunError(outcome.error)
         return outcome.result  # type: ignore[return-value]
+
+    def _await(self, future: Any) -> None:
+        """Wait for a future.  Workers of ours that died while they were starting are not replaced by Dask: we ask for them again."""
+        from distributed import wait
+
+        while True:
+            try:
+                wait([future], timeout=WATCH_S)
+                return
+            except TimeoutError:
+                if self._cluster is not None and len(self._client.nthreads()) < self._workers:
+                    self._cluster.scale(self._workers)
 
     def _start(self) -> Any:
         if self._client is None:
@@ -169,6 +188,22 @@ def _interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def _here(function: Callable[[T], R], item: T) -> Outcome[T, R]:
+    """The outcome of a call in this process: what fails is reported as on a cluster, without trying again."""
+    try:
+        return Outcome(item, function(item), None)
+    except SeimaiError:
+        raise
+    except Exception as error:  # as below
+        return _failed(item, error)
+
+
+def _failed(item: T, error: Exception) -> Outcome[T, Any]:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        raise RunError(f"{error.filename or 'disk'}: no space left; free some, then type the same again") from None
+    return Outcome(item, None, " ".join(f"{type(error).__name__}: {error}".split()))
+
+
 def _outcome(item: T, future: Any) -> Outcome[T, Any]:
     from distributed.scheduler import KilledWorker
 
@@ -179,9 +214,7 @@ def _outcome(item: T, future: Any) -> Outcome[T, Any]:
     except KilledWorker:
         return Outcome(item, None, "the worker died each time it was tried (out of memory?)")
     except Exception as error:  # any error of a task is an outcome, reported with its item
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise RunError(f"{error.filename or 'disk'}: no space left; free some, then type the same again") from None
-        return Outcome(item, None, f"{type(error).__name__}: {error}")
+        return _failed(item, error)
 
 
 def _versions() -> dict[str, str]:

@@ -24,7 +24,9 @@ def put(run: Path) -> list[Entry]:
             gate = reason if reason == "status" else None
             identity = document_id("x", 100 * part + n, 0)
             text = None if gate else f"text {part} {n} " + "x" * 3000
-            rows.append({"id": identity, "url": f"u{n}", "text": text, "gate": gate, "reason": reason, "kept": not reason})
+            rows.append(
+                {"id": identity, "url": f"u{n}", "text": text, "gate": gate, "reason": reason, "kept": not reason}
+            )
         for kind, columns in (("documents", DOCUMENT_COLUMNS), ("decisions", DECISION_COLUMNS)):
             (run / kind).mkdir(parents=True, exist_ok=True)
             pq.write_table(pa.Table.from_pylist(rows, schema=schema(columns)), run / kind / f"p{part}.parquet")

@@ -53,7 +53,9 @@ def test_every_gate_has_a_meaning() -> None:
     assert all(len(meaning) > 10 for meaning in GATES.values())
 
 
-@pytest.mark.parametrize("wrong", [{"languages": []}, {"min_lang_score": 1.1}, {"max_body_bytes": 1}, {"statuses": [1]}])
+@pytest.mark.parametrize(
+    "wrong", [{"languages": []}, {"min_lang_score": 1.1}, {"max_body_bytes": 1}, {"statuses": [1]}]
+)
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         GatesConfig.model_validate(wrong)

@@ -41,7 +41,9 @@ def test_keys(place: str, root: str, key: str) -> None:
 
 def test_a_relative_path_has_the_key_of_its_absolute_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert source_key("a/x.warc.gz", str(tmp_path)) == source_key(str(tmp_path / "a" / "x.warc.gz"), ".") == "a/x.warc.gz"
+    assert (
+        source_key("a/x.warc.gz", str(tmp_path)) == source_key(str(tmp_path / "a" / "x.warc.gz"), ".") == "a/x.warc.gz"
+    )
 
 
 def test_sources_are_sorted_by_key_and_found_once(tmp_path: Path) -> None:

@@ -36,12 +36,6 @@ def test_what_is_written_is_read_and_verified(run: Path) -> None:
     assert whole["files"] == list(manifest_files(run))
 
 
-def test_a_run_without_files(tmp_path: Path) -> None:
-    write_manifest(tmp_path, {}, [])
-    assert list(manifest_files(tmp_path)) == []
-    assert verify(tmp_path) == (0, 0)
-
-
 @pytest.mark.parametrize("name", [name for name, data in FILES.items() if data])
 def test_a_changed_byte_is_named(run: Path, name: str) -> None:
     data = bytearray((run / name).read_bytes())

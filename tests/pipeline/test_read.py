@@ -156,7 +156,9 @@ def test_samples_are_few_seeded_and_short_but_quarantine_is_whole() -> None:
     by_reason = {reason: [s for s in samples if s["reason"] == reason] for reason in ("language", "quarantine")}
     assert [len(rows) for rows in by_reason.values()] == [2, 20]
     assert {len(s["text"]) for s in by_reason["language"]} == {SAMPLE_CHARS}
-    assert [s for s in read_all(records[::-1]).samples.to_pylist() if s["reason"] == "language"] == by_reason["language"]
+    assert [s for s in read_all(records[::-1]).samples.to_pylist() if s["reason"] == "language"] == by_reason[
+        "language"
+    ]
 
 
 def test_nothing_in_nothing_out() -> None:

@@ -111,7 +111,10 @@ def test_a_lock_has_one_owner(tmp_path: Path) -> None:
     with lock(tmp_path) as owner:
         assert owned_by(tmp_path, owner)
         assert not owned_by(tmp_path, "another")
-        with pytest.raises(RunError, match=rf"another run works here \(process {os.getpid()} on .*--out"), lock(tmp_path):
+        with (
+            pytest.raises(RunError, match=rf"another run works here \(process {os.getpid()} on .*--out"),
+            lock(tmp_path),
+        ):
             pass
         assert owned_by(tmp_path, owner)
     assert list(tmp_path.iterdir()) == []

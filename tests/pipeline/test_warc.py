@@ -115,7 +115,9 @@ def test_the_digest_covers_the_slice(part_bytes: int, number: int) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, len(ARCHIVE) - 50), st.sampled_from([b"\x00" * 50, b"\x55" * 50, noise(50)]), st.integers(50, 9000))
+@given(
+    st.integers(0, len(ARCHIVE) - 50), st.sampled_from([b"\x00" * 50, b"\x55" * 50, noise(50)]), st.integers(50, 9000)
+)
 @example(STARTS[20] - 25, b"\x55" * 50, 1000)
 def test_fifty_overwritten_bytes_cost_a_record_or_two(at: int, damage: bytes, part_bytes: int) -> None:
     data = ARCHIVE[:at] + damage + ARCHIVE[at + 50 :]
@@ -223,7 +225,9 @@ def test_a_wrong_content_length_costs_its_own_record(plain: bool, wrong: int) ->
     assert numbers(found) == list(range(6))
     starts = [sum(map(len, records[:n])) for n in range(6)]
     assert [(one.offset, one.index) for one in found] == [(starts[n], 0) if plain else (0, n) for n in range(6)]
-    assert [one.content for one in found if one.headers["x-number"] != "2"] == [b for n, b in enumerate(bodies) if n != 2]
+    assert [one.content for one in found if one.headers["x-number"] != "2"] == [
+        b for n, b in enumerate(bodies) if n != 2
+    ]
 
 
 @pytest.mark.parametrize("plain", [True, False])
@@ -313,7 +317,9 @@ def test_a_failing_disk_is_no_damage_of_the_archive(kind: str, long_archive: tup
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.binary(max_size=2000), st.sampled_from([b"", b"WARC/", b"WARC/1.0\r\n", b"\x1f\x8b\x08", ARCHIVE[: STARTS[2]]]))
+@given(
+    st.binary(max_size=2000), st.sampled_from([b"", b"WARC/", b"WARC/1.0\r\n", b"\x1f\x8b\x08", ARCHIVE[: STARTS[2]]])
+)
 def test_any_bytes_are_read_without_an_error(data: bytes, head: bytes) -> None:
     for one in reader(head + data):
         assert isinstance(one, Record)
@@ -329,7 +335,9 @@ def test_any_bytes_are_read_without_an_error(data: bytes, head: bytes) -> None:
     ),
     st.integers(200, 5000),
 )
-def test_any_mutation_is_read_without_an_error(plain: bool, edits: list[tuple[int, int, bytes]], part_bytes: int) -> None:
+def test_any_mutation_is_read_without_an_error(
+    plain: bool, edits: list[tuple[int, int, bytes]], part_bytes: int
+) -> None:
     data = b"".join(RECORDS[:8]) if plain else ARCHIVE[: STARTS[8]]
     for at, removed, added in edits:
         data = data[:at] + added + data[at + removed :]
@@ -380,7 +388,9 @@ def test_real_archives(real_warcs: Path, name: str, part_bytes: int) -> None:
     assert not any(one.faults for one in readers)
 
 
-@pytest.mark.parametrize("name", ["cc_main_2020-34_16pages.warc.gz", "damaged_nonchunked.warc.gz", "warcio_chunked.warc"])
+@pytest.mark.parametrize(
+    "name", ["cc_main_2020-34_16pages.warc.gz", "damaged_nonchunked.warc.gz", "warcio_chunked.warc"]
+)
 def test_real_archives_as_fastwarc_reads_them(real_warcs: Path, name: str) -> None:
     data = (real_warcs / name).read_bytes()
     peer = [(r.record_id, r.reader.read()) for r in ArchiveIterator(io.BytesIO(data), parse_http=False)]
