@@ -97,7 +97,7 @@ def choose(ids: Sequence[str], langs: NDArray[Any], n_bytes: NDArray[np.int64], 
     The choice does not depend on the documents' order. The last document may pass the quota.
 
     >>> choose(["a", "b", "c"], np.array(["ja", "ja", "en"]), np.array([10, 10, 99]), 10, seed=1).tolist()
-    [True, False, True]
+    [False, True, True]
     """
     # One Python call a document, a microsecond: no kernel at hand hashes strings with a seed.
     keys = np.array([blake2b(f"{seed}\n{name}".encode(), digest_size=8).digest() for name in ids], "S8")
