@@ -116,7 +116,7 @@ class Engine:
         return outcome.result  # type: ignore[return-value]
 
     def _await(self, future: Any) -> None:
-        """Wait for a future.  Workers of ours that died while they were starting are not replaced by Dask: we ask for them again."""
+        """Wait for a future, and ask again for workers of ours that Dask gave up because they were slow to restart."""
         from distributed import wait
 
         while True:

@@ -1,4 +1,4 @@
-"""What tests of several folders share: the sample crawl, archives made by hand, and real ones where a machine has them."""
+"""What tests of several folders share: the sample crawl, archives made by hand, and real ones where there are any."""
 
 import gzip
 import os

@@ -14,7 +14,7 @@ from seimai.sample.build import build_warc
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 
-def _seimai(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> str:
+def _seimai(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: object) -> str:
     """Run a command in this process; returns what it printed."""
     monkeypatch.setattr(sys, "argv", ["seimai", *map(str, words)])
     with pytest.raises(SystemExit) as left:
@@ -29,7 +29,7 @@ def test_the_main_job(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
     tokenizer = tmp_path / "tokenizer"
     truth = {page.url for page in build_warc(archive)}
 
-    def seimai(*words: str | Path) -> str:
+    def seimai(*words: object) -> str:
         return _seimai(capsys, monkeypatch, *words)
 
     config = tmp_path / "web.toml"

@@ -1,6 +1,7 @@
 """What a user names becomes sorted sources with stable keys; what cannot be read is refused in one line."""
 
 import gzip
+import itertools
 import os
 from pathlib import Path
 
@@ -154,7 +155,7 @@ def test_parts_cover_an_archive_without_a_gap(size: int, part_bytes: int) -> Non
     parts = list(parts_of(source, part_bytes))
     assert parts[0].start == 0
     assert parts[-1].stop == size
-    assert all(a.stop == b.start and a.stop - a.start == part_bytes for a, b in zip(parts, parts[1:], strict=False))
+    assert all(a.stop == b.start and a.stop - a.start == part_bytes for a, b in itertools.pairwise(parts))
     assert len({part.name for part in parts}) == len(parts)
     assert [part.name for part in parts] == sorted(part.name for part in parts)
 

@@ -1,11 +1,12 @@
 """Whole runs on the sample crawl: resumed, retuned, mended, and the same bytes however they are cut and worked."""
 
-import gzip
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,6 +28,8 @@ from seimai.pipeline.stages import PartTask, work_part
 
 SMALL = "input.part_bytes=100000"
 STAGES = ("read", "signals", "signatures", "clusters", "decisions", "write")
+MANIFEST = ("manifest.json", "manifest.sha256", "report.html")
+Make = Callable[..., bytes]
 Snapshot = dict[str, tuple[int, str]]
 
 
@@ -45,10 +48,20 @@ def snapshot(out: Path) -> Snapshot:
     return {path.relative_to(out).as_posix(): (path.stat().st_mtime_ns, sha256_file(path)) for path in files}
 
 
-def rewritten(before: Snapshot, after: Snapshot, folder: str = "state") -> Counter[str]:
-    """How many files of each stage were written anew, by folder below `folder`."""
-    names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    return Counter(name.split("/")[1] for name in names if name.startswith(f"{folder}/") and name.count("/") == 2)
+def differing(before: Snapshot, after: Snapshot) -> set[str]:
+    """Files that were written, removed or made since."""
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def rewritten(before: Snapshot, after: Snapshot) -> Counter[str]:
+    """How many markers of each stage were written anew."""
+    names = [name.split("/") for name in differing(before, after)]
+    return Counter(name[1] for name in names if name[0] == "state" and len(name) == 3)
+
+
+def key_of(marker: Path) -> str:
+    """The archive a read marker is about."""
+    return str(json.loads(marker.read_text())["input"]["key"])
 
 
 def age(out: Path) -> None:
@@ -67,7 +80,7 @@ def split_archive(archive: Path, folder: Path, cuts: tuple[float, ...] = (0.3, 0
     bounds = [0, *(int(cut * len(members)) for cut in cuts), len(members)]
     paths = []
     folder.mkdir(parents=True, exist_ok=True)
-    for number, (low, high) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for number, (low, high) in enumerate(itertools.pairwise(bounds)):
         path = folder / f"part{number}.warc.gz"
         path.write_bytes(b"".join(members[low:high]))
         os.utime(path, (1_700_000_000, 1_700_000_000))
@@ -76,8 +89,6 @@ def split_archive(archive: Path, folder: Path, cuts: tuple[float, ...] = (0.3, 0
 
 
 def _begins(data: bytes) -> bool:
-    import zlib
-
     try:
         return zlib.decompressobj(31).decompress(data, 5) == b"WARC/"
     except zlib.error:
@@ -111,14 +122,8 @@ def test_a_run_keeps_both_languages_and_accounts_for_every_page(finished_run: Pa
         with pa.memory_map(str(path)) as source:
             table = pa.ipc.open_file(source).read_all()
         kept.update(table["lang"].to_pylist())
-        assert (
-            all(
-                text and len(text) == n
-                for text, n in zip(*map(table.column, ("text", "n_chars")), strict=True)
-                if not isinstance(text, pa.Scalar)
-            )
-            or table["text"].null_count == 0
-        )
+        pairs = zip(table["text"].to_pylist(), table["n_chars"].to_pylist(), strict=True)
+        assert all(len(text) == n_chars > 0 for text, n_chars in pairs)
     assert dict(kept) == {lang: sums["documents"] for lang, sums in totals["kept"].items()}
 
 
@@ -135,28 +140,18 @@ def test_row_aligned_files_have_the_same_ids(finished_run: Path) -> None:
 def test_a_finished_run_computes_nothing(fresh: tuple[Path, list[Path]]) -> None:
     out, inputs = fresh
     before = snapshot(out)
-    config = before["config.toml"]
-    summary = run(out, *inputs)
+    run(out, *inputs)
     after = snapshot(out)
     assert rewritten(before, after) == {}
-    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    # The config names other paths, for the archives were copied; nothing else may be another.
-    assert changed <= {"config.toml", "manifest.json", "manifest.sha256", "report.html", "state/order.arrow"}
-    assert config != after["config.toml"]
+    # The archives were copied, so the config names other paths and its digest stands in the manifest.
+    assert differing(before, after) == {"config.toml", "state/order.arrow", *MANIFEST}
     age(out)
     before = snapshot(out)
-    assert not run(out, *inputs[::-1]).changed or summary.changed
-    summary = run(out, *inputs[::-1])
+    summary = run(out, *inputs)
     assert not summary.changed
-    assert {n for n, s in snapshot(out).items() if before.get(n) != s} <= {
-        "config.toml",
-        "state/order.arrow",
-        *MANIFEST,
-    }
     assert summary.totals == manifest_head(out)["totals"]
-
-
-MANIFEST = ("manifest.json", "manifest.sha256", "report.html")
+    assert differing(before, snapshot(out)) == {"state/order.arrow"}
+    verify(out)
 
 
 @pytest.mark.parametrize(
@@ -197,26 +192,12 @@ def test_a_changed_archive_recomputes_its_own_parts(fresh: tuple[Path, list[Path
     inputs[1].write_bytes(data[:-1000] + bytes(1000))
     run(out, *inputs)
     after = snapshot(out)
-    key_hash = json.loads(gzip.decompress(gzip.compress(next((out / "state" / "read").glob("*.json")).read_bytes())))
-    changed = {n for n in before.keys() | after.keys() if before.get(n, (0, ""))[1] != after.get(n, (0, ""))[1]}
-    reads = {n for n in changed if n.startswith("state/read/")}
-    own = {
-        n
-        for n in after
-        if n.startswith("state/read/") and json.loads((out / n).read_text())["input"]["key"] == inputs[1].name
-    }
-    assert key_hash["stage"] == "read"
-    assert reads
-    assert reads <= own
-    documents = {n for n in changed if n.startswith(("documents/", "signals/", "signatures/"))}
-    stems = {Path(n).stem for n in own}
-    assert documents
-    assert {Path(n).stem for n in documents} <= stems
-    assert {Path(n).parts[1] for n in changed if n.startswith("state/") and n.count("/") == 2} >= {
-        "read",
-        "clusters",
-        "decisions",
-    }
+    own = {path.stem for path in (out / "state" / "read").iterdir() if key_of(path) == inputs[1].name}
+    for stage in ("read", "signals", "signatures"):
+        markers = {Path(name).stem for name in differing(before, after) if name.startswith(f"state/{stage}/")}
+        assert markers
+        assert markers <= own
+    assert set(rewritten(before, after)) == {"read", "signals", "signatures", "clusters", "decisions", "write"}
     verify(out)
     shutil.rmtree(out)
     run(out, *inputs)
@@ -228,7 +209,7 @@ def test_a_grown_archive_reads_its_new_end(fresh: tuple[Path, list[Path]]) -> No
     before = snapshot(out)
     inputs[0].write_bytes(inputs[0].read_bytes() + inputs[0].read_bytes()[:50_000])
     run(out, *inputs)
-    changed = {n for n, s in snapshot(out).items() if before.get(n, (0, ""))[1] != s[1] and n.startswith("documents/")}
+    changed = [name for name in differing(before, snapshot(out)) if name.startswith("documents/")]
     assert 1 <= len(changed) <= 2
     verify(out)
 
@@ -241,10 +222,9 @@ def test_a_touched_archive_gets_a_new_stamp_and_nothing_else(fresh: tuple[Path, 
     os.utime(inputs[0], (1_700_000_777, 1_700_000_777))
     summary = run(out, *inputs)
     after = snapshot(out)
-    changed = {n for n in before.keys() | after.keys() if before.get(n) != after.get(n)}
-    markers = {n for n in changed if n.startswith("state/read/")}
-    assert {json.loads((out / n).read_text())["input"]["key"] for n in markers} == {inputs[0].name}
-    assert changed - markers <= {*MANIFEST, "state/order.arrow"}
+    markers = {name for name in differing(before, after) if name.startswith("state/read/")}
+    assert {key_of(out / name) for name in markers} == {inputs[0].name}
+    assert differing(before, after) - markers == {*MANIFEST, "state/order.arrow"}
     assert summary.changed
     verify(out)
 
@@ -260,7 +240,7 @@ def test_check_inputs_sees_what_size_and_time_hide(fresh: tuple[Path, list[Path]
     run(out, *inputs, check_inputs=True)
     verify(out)
     damaged = manifest_head(out)["totals"]["read"]
-    assert damaged["archive.broken_member"] + damaged["archive.cut_member"] >= 1
+    assert damaged.get("archive.broken_member", 0) + damaged.get("archive.cut_member", 0) >= 1
 
 
 def test_a_removed_archive_disappears(fresh: tuple[Path, list[Path]]) -> None:
@@ -268,8 +248,7 @@ def test_a_removed_archive_disappears(fresh: tuple[Path, list[Path]]) -> None:
     run(out, *inputs[:2])
     head = manifest_head(out)
     assert [source["key"] for source in head["inputs"]] == ["part0.warc.gz", "part1.warc.gz"]
-    keys = {json.loads(path.read_text())["input"]["key"] for path in (out / "state" / "read").iterdir()}
-    assert keys == {"part0.warc.gz", "part1.warc.gz"}
+    assert {key_of(path) for path in (out / "state" / "read").iterdir()} == {"part0.warc.gz", "part1.warc.gz"}
     verify(out)
     left = shards(out)
     shutil.rmtree(out)
@@ -289,32 +268,23 @@ def test_shards_follow_neither_order_nor_cuts_nor_names_of_folders(
 
 
 def test_an_archive_inside_a_payload_is_chained(
-    tmp_path: Path,
-    sample_warc: Path,
-    warc_record: Callable[..., bytes],
-    warc_archive: Callable[..., bytes],
-    http_page: Callable[..., bytes],
+    tmp_path: Path, finished_run: Path, warc_record: Make, warc_archive: Make, http_page: Make
 ) -> None:
     text = (
-        "This is a page of plain English prose about the weather, the harbour and the people who live beside it. " * 30
+        "This is a page of plain English prose about the weather, the harbour and the people who live beside it. " * 9
     )
-    inner = sample_warc.read_bytes()
-    carrier = b"HTTP/1.1 200 OK\r\nContent-Type: application/gzip\r\n\r\n" + inner
+    carrier = b"HTTP/1.1 200 OK\r\nContent-Type: application/gzip\r\n\r\n"
     records = [warc_record(n, http_page(n, f"{text} {n}")) for n in range(5)]
-    records.insert(2, warc_record(99, carrier))
+    records.insert(2, warc_record(99, carrier + (finished_run / "crawl" / "part0.warc.gz").read_bytes()[:60_000]))
     archive = tmp_path / "outer.warc.gz"
     archive.write_bytes(warc_archive(records, 0))
     results = []
-    for part_bytes in (100_000, 7_777, 10**7):
-        summary = run(
-            tmp_path / str(part_bytes), archive, sets=(f"input.part_bytes={part_bytes}", "quality.en.preset=none")
-        )
-        assert summary.totals["read"]["documents"] == 6
-        results.append(shards(tmp_path / str(part_bytes)))
-        verify(tmp_path / str(part_bytes))
-        assert not run(
-            tmp_path / str(part_bytes), archive, sets=(f"input.part_bytes={part_bytes}", "quality.en.preset=none")
-        ).changed
+    for part_bytes in (30_000, 7_777, 10**7):
+        out, sets = tmp_path / str(part_bytes), (f"input.part_bytes={part_bytes}", "quality.en.preset=none")
+        assert run(out, archive, sets=sets).totals["read"]["documents"] == 6
+        verify(out)
+        assert not run(out, archive, sets=sets).changed
+        results.append(shards(out))
     assert results[0] == results[1] == results[2]
     assert results[0]
 
@@ -433,7 +403,7 @@ from seimai.pipeline.job import polish
 from seimai.pipeline.run import Engine
 from seimai.pipeline.settings import RunConfig
 from seimai.config import parse_config
-config = parse_config({"input": {"part_bytes": 20000}}, RunConfig, "x")
+config = parse_config({"input": {"part_bytes": 40000}}, RunConfig, "x")
 polish(config, Path(sys.argv[1]), inputs=sys.argv[2:], engine=Engine(workers=0))
 """
 
@@ -452,7 +422,7 @@ def test_a_killed_driver_leaves_a_run_that_goes_on(
         except subprocess.TimeoutExpired:
             driver.kill()
     assert list(out.glob("state/read/*.json"))
-    run(out, *inputs, sets=("input.part_bytes=20000",))
+    run(out, *inputs, sets=("input.part_bytes=40000",))
     verify(out)
     assert shards(out) == shards(finished_run / "run")
 
@@ -479,7 +449,9 @@ def test_a_part_that_fails_is_listed_and_the_rest_finished(
     before = snapshot(out)
     summary = run(out, *inputs)
     assert summary.failed_parts == []
-    assert rewritten(before, snapshot(out), "documents") == {}
+    again = {name for name in differing(before, snapshot(out)) if name.startswith("documents/")}
+    assert len(again) == 1
+    assert all(name not in before for name in again)
     assert shards(out) == shards(finished_run / "run")
 
 
@@ -539,9 +511,7 @@ def test_a_mistake_in_the_inputs_leaves_no_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_crawl_without_pages_is_a_run(
-    tmp_path: Path, warc_record: Callable[..., bytes], warc_archive: Callable[..., bytes]
-) -> None:
+def test_a_crawl_without_pages_is_a_run(tmp_path: Path, warc_record: Make, warc_archive: Make) -> None:
     archive = tmp_path / "empty.warc.gz"
     archive.write_bytes(warc_archive([warc_record(0, b"software: x", kind="warcinfo")]))
     summary = run(tmp_path / "run", archive)

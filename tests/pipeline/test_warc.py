@@ -365,7 +365,7 @@ def test_any_mutation_is_read_without_an_error(
     ],
 )
 def test_member_start(data: bytes, start: int, stop: int, found: int | None) -> None:
-    assert member_start(io.BufferedReader(io.BytesIO(data)), start, stop) == found  # type: ignore[arg-type]
+    assert member_start(io.BufferedReader(io.BytesIO(data)), start, stop) == found
 
 
 COUNTS = {
