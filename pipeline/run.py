@@ -72,10 +72,9 @@ class Engine:
                 part.close()
         self._client = self._cluster = None
 
-    @property
     def dashboard(self) -> str | None:
-        """Address of the cluster's dashboard, where it has one."""
-        return str(self._client.dashboard_link) if self._client is not None and self._scheduler else None
+        """Address of the dashboard of a cluster that stands already (connects to it); a LocalCluster has none."""
+        return str(self._start().dashboard_link) if self._scheduler else None
 
     def map(self, function: Callable[[T], R], items: Iterable[T], *, retries: int = RETRIES) -> Iterator[Outcome[T, R]]:
         """`function` of every item, in the order of the items; a few per worker are under way at any time.

@@ -42,7 +42,10 @@ class RunConfig(Section):
     language: LanguageConfig = LanguageConfig()
     """Language identification."""
     quality: dict[str, QualityConfig] = Field(
-        default={"ja": QualityConfig(preset="swallow-v1"), "en": QualityConfig(preset="gopher")}
+        default={
+            "ja": QualityConfig(preset="swallow-v1", min_lang_score=0.65),
+            "en": QualityConfig(preset="gopher", min_lang_score=0.65),
+        }
     )
     """Rules by language; thresholds may be changed at any time."""
     dedup: DedupConfig = DedupConfig()

@@ -134,7 +134,7 @@ def _grown(array: Array, capacity: int) -> Array:
 
 @numba.njit(cache=True, nogil=True)
 def _attach(
-    by_token: Array, token: int, pair: int, position: int, weight: int, fresh: int, n_slots: int, slots: Slots
+    by_token: Array, token: int, pair: Any, position: int, weight: int, fresh: int, n_slots: int, slots: Slots
 ) -> int:
     """Put a position into the list of a pair this merge made, opening the list if need be; returns how many there are.
 

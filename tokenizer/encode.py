@@ -74,9 +74,11 @@ def encode(
     vocabulary = load(tokenizer)
     wanted = [_fingerprint(shard, vocabulary.fingerprint) for shard in shards]
     _refuse_other(out, vocabulary.fingerprint)
+    _open_out(out)
     missing = [number for number, mark in enumerate(wanted) if not _done(out, number, mark, vocabulary.fingerprint)]
     manifest_path = out / "manifest.json"
-    if missing or not manifest_path.exists() or len(read_json(manifest_path)["shards"]) != len(shards):
+    made = all((out / name).is_file() for name in ("manifest.json", "index.arrow", "tokenizer.json"))
+    if missing or not made or len(read_json(manifest_path)["shards"]) != len(shards):
         manifest_path.unlink(missing_ok=True)
         work = partial(_encode_item, tokenizer=tokenizer, out=out, tokenizer_fingerprint=vocabulary.fingerprint)
         for _ in part_map(work, [(number, shards[number], wanted[number]) for number in missing]):
@@ -189,6 +191,14 @@ def _refuse_other(out: Path, tokenizer_fingerprint: str) -> None:
                 f"{out}: encoded with tokenizer {found[:12]}, not {tokenizer_fingerprint[:12]}; "
                 "give another --out or delete it first"
             )
+
+
+def _open_out(out: Path) -> None:
+    """Make the directory of markers first: by it a killed run is known as one of ours, even without a marker."""
+    try:
+        (out / "state" / "encode").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written ({error.strerror}); give another --out") from None
 
 
 def _done(out: Path, number: int, wanted: str, tokenizer_fingerprint: str) -> bool:

@@ -35,8 +35,8 @@ EVALUATION = pa.schema(
     ]
 )
 """One row a language. Tokens are those of the texts, without BOS and EOS. `fertility`: tokens per word, a word being a
-Japanese phrase or a run of letters (`word_pattern`). Shares, 0 to 1, of tokens that are one byte, and of tokens that are no
-whole characters. A ratio is null where there is nothing to divide by."""
+Japanese phrase or a run of letters (`word_pattern`). Shares, 0 to 1, of tokens that are one byte, and of tokens that
+are no whole characters. A ratio is null where there is nothing to divide by."""
 
 SUMS = ("documents", "n_bytes", "n_chars", "n_tokens", "n_words", "single_byte", "partial_char", "round_trip_failures")
 Sums = NDArray[np.int64]

@@ -59,7 +59,7 @@ def train_tokenizer(
 ) -> TrainSummary:
     """Train on the documents with split `train` and write `out/tokenizer.json` and `out/manifest.json`.
 
-    `vocab_size` counts all ids, specials included; the next multiple of 128 is made of it. Less where the text is small.
+    `vocab_size` counts all ids, specials included, and is raised to a multiple of 128; a small text gives fewer.
     `sample_bytes_per_language`: at most so many UTF-8 bytes of each language (and a document), chosen by a seeded hash
     of the ids. `boundary`, `min_count`: see `learn_merges`. `field`: text column of plain files.
     The same documents and settings give the same bytes, in any order and for any `part_map`.

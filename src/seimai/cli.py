@@ -92,6 +92,8 @@ def run(
     settings = load_config(config, RunConfig, set_ or [])
     engine = Engine(workers=workers, scheduler=scheduler or None, memory_limit=memory_limit)
     with _stoppable(), Terminal(console()) as progress:
+        if scheduler:
+            typer.echo(f"Dask dashboard: {engine.dashboard()}")
         summary = polish(
             settings,
             out,

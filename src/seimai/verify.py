@@ -19,10 +19,10 @@ def verify(path: Path) -> tuple[int, int]:
         raise RunError(f"{path}: has no manifest.json; it is not finished, type its command again")
     try:
         entries = read_json(manifest)["files"]
+        wrong = [f"changed {e['path']}" for e in entries if not _same(path / e["path"], e)]
+        names = {entry["path"] for entry in entries} | {"manifest.json"}
     except (ValueError, KeyError, TypeError):
         raise VerifyError(f"{path}: manifest.json is damaged; make the directory again") from None
-    wrong = [f"changed {e['path']}" for e in entries if not _same(path / e["path"], e)]
-    names = {entry["path"] for entry in entries} | {"manifest.json"}
     present = {p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()}
     wrong += [f"unlisted {name}" for name in sorted(present - names)]
     if wrong:

@@ -77,6 +77,23 @@ def test_a_lost_shard_is_made_again(source: Path, tokenizer: Path, tmp_path: Pat
     assert (again.shards_done, again.merkle_root) == (1, root)
 
 
+def test_a_run_killed_before_its_first_marker_goes_on(source: Path, tokenizer: Path, tmp_path: Path) -> None:
+    def killed(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterable[Any]:
+        (tmp_path / "out" / ".tokens-00000.arrow.0.tmp").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        encode(source, tokenizer, tmp_path / "out", part_map=killed)
+    assert encode(source, tokenizer, tmp_path / "out").shards_done == 1
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_folder_of_other_things_is_refused(source: Path, tokenizer: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear", encoding="utf-8")
+    with pytest.raises(RunError, match="something else"):
+        encode(source, tokenizer, tmp_path)
+
+
 def test_verify_names_a_changed_file(tokens: Path, source: Path, tokenizer: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     encode(source, tokenizer, out)
