@@ -138,7 +138,7 @@ def test_overrides_leave_their_source_alone(tmp_path: Path) -> None:
 
 def test_sections_are_frozen_and_described() -> None:
     with pytest.raises(ValidationError):
-        Outer().name = "x"  # type: ignore[misc]
+        Outer().name = "x"
     assert Outer.model_fields["name"].description == "Any text."
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import pytest
+from distributed.protocol.pickle import cloudpickle
 
 from seimai.errors import InputError, RunError
 from seimai.pipeline import run

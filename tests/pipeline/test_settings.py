@@ -10,7 +10,7 @@ import pytest
 
 from seimai.config import apply_overrides, dump_toml, load_config, parse_config
 from seimai.errors import ConfigError
-from seimai.pipeline import settings
+from seimai.pipeline import measure, settings
 from seimai.pipeline.language import language_model
 from seimai.pipeline.settings import (
     MAP_STAGES,
@@ -55,7 +55,7 @@ def test_a_setting_moves_the_fingerprints_that_depend_on_it(setting: str, change
 
 def test_versions_and_models_move_the_fingerprints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     before = stage_fingerprints(config())
-    monkeypatch.setattr(settings.measure, "VERSION", 99)
+    monkeypatch.setattr(measure, "VERSION", 99)
     assert {s for s, f in stage_fingerprints(config()).items() if f != before[s]} == {"signals"}
     monkeypatch.undo()
     monkeypatch.setattr(settings, "package_versions", lambda: {**package_versions(), "resiliparse": "99"})
