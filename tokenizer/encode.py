@@ -78,7 +78,7 @@ def encode(
     missing = [number for number, mark in enumerate(wanted) if not _done(out, number, mark, vocabulary.fingerprint)]
     manifest_path = out / "manifest.json"
     made = all((out / name).is_file() for name in ("manifest.json", "index.arrow", "tokenizer.json"))
-    if missing or not made or len(read_json(manifest_path)["shards"]) != len(shards):
+    if missing or not made or _shards_listed(manifest_path) != len(shards):
         manifest_path.unlink(missing_ok=True)
         work = partial(_encode_item, tokenizer=tokenizer, out=out, tokenizer_fingerprint=vocabulary.fingerprint)
         for _ in part_map(work, [(number, shards[number], wanted[number]) for number in missing]):
@@ -176,6 +176,14 @@ def _files(number: int) -> tuple[str, str]:
     return f"tokens-{number:05d}.arrow", f"docs-{number:05d}.parquet"
 
 
+def _shards_listed(manifest: Path) -> int:
+    """Shards in a manifest of tokens; -1 for a damaged one, which is then written anew."""
+    try:
+        return len(read_json(manifest)["shards"])
+    except (ValueError, KeyError, TypeError):
+        return -1
+
+
 def _marker(out: Path, number: int) -> Path:
     return out / "state" / "encode" / f"{number:05d}.json"
 
@@ -185,7 +193,11 @@ def _refuse_other(out: Path, tokenizer_fingerprint: str) -> None:
     if out.is_dir() and not (out / "state" / "encode").is_dir() and any(out.iterdir()):
         raise RunError(f"{out}: holds something else than token shards; give another --out")
     for path in sorted((out / "state" / "encode").glob("*.json")):
-        found = read_json(path)["tokenizer"]
+        try:
+            found = read_json(path)["tokenizer"]
+        except (ValueError, KeyError, TypeError):  # torn by a power cut or damaged: the shard is made again
+            path.unlink()
+            continue
         if found != tokenizer_fingerprint:
             raise RunError(
                 f"{out}: encoded with tokenizer {found[:12]}, not {tokenizer_fingerprint[:12]}; "

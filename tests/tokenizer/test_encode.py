@@ -118,3 +118,12 @@ def test_an_unfinished_run_is_refused(tokenizer: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with pytest.raises(RunError, match=r"no manifest\.json"):
         encode(tmp_path / "run", tokenizer, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "state/encode/00000.json"])
+def test_a_torn_state_file_is_mended(source: Path, tokenizer: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    root = encode(source, tokenizer, out).merkle_root
+    (out / name).write_text('{"format": ', encoding="utf-8")
+    assert encode(source, tokenizer, out).merkle_root == root
+    verify(out)
