@@ -1,5 +1,6 @@
 """The map stages of one part, fused: read, signals and signatures, each with its own fingerprint and marker."""
 
+import atexit
 import threading
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -204,7 +205,9 @@ def _extractor(config: RunConfig) -> Extractor:
 def _sandbox(config: str, thread: int) -> Sandbox:
     from .extract import ExtractConfig
 
-    return Sandbox(ExtractConfig.model_validate_json(config))
+    sandbox = Sandbox(ExtractConfig.model_validate_json(config))
+    atexit.register(sandbox.close)
+    return sandbox
 
 
 def _signals(documents: pa.Table, config: RunConfig) -> pa.Table:

@@ -126,7 +126,7 @@ def loss_curve(losses: Sequence[float], width: int = 60) -> str:
     """A line of blocks from the first loss to the last, the lowest loss the lowest block.
 
     >>> loss_curve([4.0, 3.0, 2.0, 1.0], width=4)
-    '█▆▃ '
+    '█▅▃ '
     """
     if not losses:
         return ""
