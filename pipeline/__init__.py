@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from .charset import Decoded, decode_html
     from .dedup import minhash
     from .extract import Extracted, extract_text
+    from .job import RunSummary, polish
     from .language import identify_language
     from .manifest import verify
     from .measure import signals
-    from .job import RunSummary, polish
     from .run import Engine
     from .settings import RunConfig
     from .shingles import shingle_hashes

@@ -17,7 +17,7 @@ from .presets import QualityConfig
 from .progress import Progress
 from .run import Engine
 from .settings import RunConfig
-from .state import Marker, commit, read_marker, remove_marker
+from .state import Marker, commit, forget, marked_parts, read_marker
 from .write import OutputConfig, ShardPlan
 
 __all__ = ["Job", "cluster_run", "decide_run", "write_run"]
@@ -125,14 +125,10 @@ def write_run(job: Job, *, config: RunConfig) -> None:
     progress.begin("write", 0)
     for _, rows in _all(engine, partial(_write, run=run, owner=owner, config=config.output), missing()):
         progress.advance("write", 1, documents=rows)
-    for path in sorted((run / "state" / "write").glob("*.json")):
-        if path.stem not in planned:
+    for name in marked_parts(run, "write"):
+        if name not in planned:
             job.changing()
-            marker = read_marker(run, "write", path.stem)
-            if marker is None:
-                path.unlink()  # torn by a power cut
-            else:
-                remove_marker(run, marker)
+            forget(run, "write", name)
     progress.end("write")
 
 
@@ -156,23 +152,20 @@ def _stands(run: Path, stage: str, made: str) -> bool:
         marker = read_marker(run, stage, entry.part)
         if marker is None or not marker.vouches(run, made):
             return False
-    return not _leftovers(run, stage)
+    return next(_leftovers(run, stage), None) is None
 
 
-def _leftovers(run: Path, stage: str) -> list[Marker]:
-    """Markers of parts that hold no documents any more."""
-    found = []
-    for path in (run / "state" / stage).glob("*.json"):
-        read = read_marker(run, "read", path.stem)
-        marker = read_marker(run, stage, path.stem)
+def _leftovers(run: Path, stage: str) -> Iterator[str]:
+    """Parts that have the stage and hold no documents any more."""
+    for part in marked_parts(run, stage):
+        read = read_marker(run, "read", part)
         if read is None or read.rows == 0:
-            found.append(marker or Marker(stage, path.stem, "", {}, 0))
-    return found
+            yield part
 
 
 def _sweep(run: Path, stage: str) -> None:
-    for marker in _leftovers(run, stage):
-        remove_marker(run, marker)
+    for part in _leftovers(run, stage):
+        forget(run, stage, part)
 
 
 def _kept_bytes(run: Path) -> Iterator[tuple[str, dict[str, int]]]:

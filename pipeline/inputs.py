@@ -152,11 +152,13 @@ def _look(place: str, config: InputConfig) -> Source:
         raise InputError(f"{place}: not readable; check its permissions") from None
     if size == 0:
         raise InputError(f"{place}: is empty; fetch it again or leave it out")
-    source = Source(source_key(place, config.root), place, size, stamp, config.contact)
+    # Workers of a cluster may stand in another folder.
+    whole = place if remote else os.path.abspath(place)
+    source = Source(source_key(place, config.root), whole, size, stamp, config.contact)
     with open_source(source) as file:
         head = file.read(4096)
     if head.startswith(b"WARC/"):
-        return Source(source.key, place, size, f"plain {stamp}", config.contact)
+        return Source(source.key, whole, size, f"plain {stamp}", config.contact)
     if not _gzipped_warc(head):
         raise InputError(f"{place}: is not a WARC or WET archive; leave it out")
     return source

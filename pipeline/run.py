@@ -103,7 +103,7 @@ class Engine:
                 self._await(future)
                 yield _outcome(item, future)
                 del future  # the scheduler forgets a task when its last future is gone
-                window = WINDOW_PER_WORKER * max(1, len(client.nthreads()))
+                window = WINDOW_PER_WORKER * max(1, self._living())
         finally:
             client.cancel([future for _, future in waiting], force=True)
 
@@ -115,7 +115,7 @@ class Engine:
         return outcome.result  # type: ignore[return-value]
 
     def _await(self, future: Any) -> None:
-        """Wait for a future, and ask again for workers of ours that Dask gave up because they were slow to restart."""
+        """Wait for a future and look after the workers meanwhile."""
         from distributed import wait
 
         while True:
@@ -123,8 +123,14 @@ class Engine:
                 wait([future], timeout=WATCH_S)
                 return
             except TimeoutError:
-                if self._cluster is not None and len(self._client.nthreads()) < self._workers:
-                    self._cluster.scale(self._workers)
+                self._living()
+
+    def _living(self) -> int:
+        """How many workers there are; Dask is asked again for those of ours that it gave up as slow to restart."""
+        workers = len(self._client.nthreads())
+        if self._cluster is not None and workers < self._workers:
+            self._cluster.scale(self._workers)
+        return workers
 
     def _start(self) -> Any:
         if self._client is None:
@@ -138,15 +144,12 @@ class Engine:
         from distributed import Client, LocalCluster
 
         dask.config.set(_LOCAL_SETTINGS)
+        settings = {"n_workers": self._workers, "threads_per_worker": 1, "memory_limit": self._memory_limit}
         with _interrupts_ignored():
-            self._cluster = LocalCluster(
-                n_workers=self._workers,
-                threads_per_worker=1,
-                processes=True,
-                memory_limit=self._memory_limit,
-                dashboard_address=":0",
-                silence_logs=logging.CRITICAL,
-            )
+            try:
+                self._cluster = LocalCluster(dashboard_address=":0", silence_logs=logging.CRITICAL, **settings)
+            except (RuntimeError, OSError, TimeoutError) as error:
+                raise RunError(f"the workers do not start ({error}); type the same again, or use --workers 0") from None
         return Client(self._cluster)
 
     def _connect(self) -> Any:

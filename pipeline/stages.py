@@ -22,7 +22,7 @@ from .settings import RunConfig
 from .state import Marker, commit, read_marker
 from .warc import SliceReader
 
-__all__ = ["PartSummary", "PartTask", "finished", "work_part"]
+__all__ = ["PartSummary", "PartTask", "finished", "work_part", "work_parts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,11 @@ def work_part(task: PartTask) -> PartSummary:
         made = Marker(stage, task.part.name, task.fingerprints[stage], {"documents": source}, read.rows)
         commit(task.run, task.owner, made, tables)
     return _summary(read)
+
+
+def work_parts(tasks: tuple[PartTask, ...]) -> list[PartSummary]:
+    """Do what is missing of several parts, one after the other."""
+    return [work_part(task) for task in tasks]
 
 
 def _summary(read: Marker) -> PartSummary:

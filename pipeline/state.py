@@ -18,7 +18,19 @@ import pyarrow.parquet as pq
 from seimai.errors import RunError
 from seimai.files import atomic, canonical_json, sha256_file, write_atomic
 
-__all__ = ["FileEntry", "Marker", "commit", "lock", "owned_by", "read_marker", "remove_marker", "still_owned"]
+__all__ = [
+    "FileEntry",
+    "Marker",
+    "commit",
+    "forget",
+    "lock",
+    "marked_parts",
+    "owned_by",
+    "read_marker",
+    "remove_marker",
+    "remove_temporaries",
+    "still_owned",
+]
 
 HEARTBEAT_S = 5.0
 STALE_S = 60.0
@@ -72,6 +84,23 @@ def remove_marker(run: Path, marker: Marker) -> None:
         (run / str(entry["path"])).unlink(missing_ok=True)
 
 
+def forget(run: Path, stage: str, part: str) -> None:
+    """Take a stage of a part away, whatever state its marker is in."""
+    marker = read_marker(run, stage, part)
+    if marker is not None:
+        remove_marker(run, marker)
+    _marker_path(run, stage, part).unlink(missing_ok=True)
+
+
+def marked_parts(run: Path, stage: str) -> Iterator[str]:
+    """Names of the parts that have a marker, readable or not, in no order: a million of them cost no memory."""
+    try:
+        with os.scandir(run / "state" / stage) as entries:
+            yield from (entry.name.removesuffix(".json") for entry in entries if entry.name.endswith(".json"))
+    except FileNotFoundError:
+        return
+
+
 def commit(run: Path, owner: str, marker: Marker, tables: Mapping[str, pa.Table]) -> Marker:
     """Write the tables (run-relative path to table), then the marker that names them; returns the full marker.
 
@@ -87,7 +116,8 @@ def commit(run: Path, owner: str, marker: Marker, tables: Mapping[str, pa.Table]
         entries.append(entry)
     done = Marker(**{**asdict(marker), "files": [*marker.files, *entries]})
     still_owned(run, owner)
-    write_atomic(_marker_path(run, marker.stage, marker.part), canonical_json(asdict(done)))
+    # Not flushed, which would take 1 ms for every marker: its files are, and one that a power cut tears is no marker.
+    write_atomic(_marker_path(run, marker.stage, marker.part), canonical_json(asdict(done)), flush=False)
     for entry in old.files if old else []:
         if entry["path"] not in {e["path"] for e in done.files}:
             (run / str(entry["path"])).unlink(missing_ok=True)
@@ -165,13 +195,8 @@ def _take_over(path: Path, run: Path) -> None:
         held = _read_lock(path)
     except FileNotFoundError:
         return
-    if not held:
-        alive = False  # a lock is put in place whole, so no process of ours holds this one
-    elif held["host"] == socket.gethostname():
-        alive = held["started"] != "" and _started(held["pid"]) == held["started"]
-    else:
-        alive = age_s < STALE_S
-    if alive:
+    # A lock is put in place whole, so no process of ours holds an unreadable one.
+    if held and _lives(held, age_s):
         raise RunError(
             f"{run}: another run works here (process {held['pid']} on {held['host']}); wait for it or use another --out"
         )
@@ -183,6 +208,25 @@ def _take_over(path: Path, run: Path) -> None:
     if _owner(claimed) != held.get("owner"):
         _linked(claimed, path)  # a third run was faster between the look and the rename; give its lock back
     claimed.unlink()
+
+
+def _lives(held: dict[str, Any], age_s: float) -> bool:
+    if held["host"] == socket.gethostname():
+        return bool(held["started"] != "" and _started(held["pid"]) == held["started"])
+    return age_s < STALE_S
+
+
+def remove_temporaries(run: Path) -> None:
+    """Remove what a killed driver left in the run directory itself; another living driver's claim to the lock stays."""
+    for path in run.glob(".*"):
+        try:
+            age_s = time.time() - path.stat().st_mtime
+            held = _read_lock(path) if path.name.startswith(".lock.") else {}
+        except FileNotFoundError:
+            continue
+        claimed = path.name.startswith(".lock.") and (_lives(held, age_s) if held else age_s < STALE_S)
+        if not claimed and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _started(pid: int) -> str:

@@ -263,12 +263,13 @@ def test_init_writes_a_config_that_loads_and_leaves_an_old_one(seimai: Seimai, c
 def test_a_part_that_fails_shows_in_the_exit_code(
     seimai: Seimai, crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from seimai.pipeline import job
+    from seimai.pipeline import job, stages
 
     def fail(_: object) -> None:
         raise ValueError("a parser gave up")
 
     monkeypatch.setattr(job, "work_part", fail)
+    monkeypatch.setattr(stages, "work_part", fail)
     arguments = ["run", CONFIG, "--input", crawl, "--out", tmp_path / "run", "--workers", 0]
     assert_one_line(seimai(*arguments), "1 parts failed", "ValueError: a parser gave up", "type the same command again")
     monkeypatch.undo()

@@ -40,7 +40,7 @@ def test_every_module_with_a_version_is_known() -> None:
 
 
 ENGINE = {
-    *("__init__", "audit", "barriers", "inputs", "job", "manifest", "order", "progress", "report", "run"),
+    *("__init__", "audit", "barriers", "finish", "inputs", "job", "manifest", "order", "progress", "report", "run"),
     *("settings", "stages", "state"),
 }
 """Modules that move results about and write none of their columns."""

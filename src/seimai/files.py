@@ -60,26 +60,28 @@ def merkle_root(digests: Iterable[str]) -> str:
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """A temporary name beside `path`; on leaving, the finished file takes its place, on an error it is removed.
 
-    The file is flushed to disk before it is renamed, so that a power cut leaves the old file or the new one.
+    The file is flushed to disk before it is renamed, so that a power cut leaves the old file or the new one; without
+    `flush` it may leave a torn one, which whoever reads it must notice.
     Temporary names begin with a dot and are unique, so that two writers of one file never share one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        if flush:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_atomic(path: Path, data: bytes | str) -> None:
-    """Put `data` (text as UTF-8) at `path`, whole or not at all."""
-    with atomic(path) as temporary:
+def write_atomic(path: Path, data: bytes | str, *, flush: bool = True) -> None:
+    """Put `data` (text as UTF-8) at `path`, whole or not at all; `flush` as in `atomic`."""
+    with atomic(path, flush=flush) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 

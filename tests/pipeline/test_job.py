@@ -19,7 +19,7 @@ import pytest
 from seimai.config import apply_overrides, parse_config
 from seimai.errors import InputError, RunError, VerifyError
 from seimai.files import sha256_file
-from seimai.pipeline import job
+from seimai.pipeline import job, stages
 from seimai.pipeline.job import RunSummary, polish
 from seimai.pipeline.manifest import manifest_files, manifest_head, verify
 from seimai.pipeline.run import Engine
@@ -433,13 +433,16 @@ def _fail_second(task: PartTask) -> Any:
     return work_part(task)
 
 
+@pytest.mark.parametrize("part_bytes", [100_000, 9_000], ids=["alone", "bundled with others"])
 def test_a_part_that_fails_is_listed_and_the_rest_finished(
-    fresh: tuple[Path, list[Path]], finished_run: Path, monkeypatch: pytest.MonkeyPatch
+    fresh: tuple[Path, list[Path]], finished_run: Path, part_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, inputs = fresh
     shutil.rmtree(out)
     monkeypatch.setattr(job, "work_part", _fail_second)
-    summary = run(out, *inputs)
+    monkeypatch.setattr(stages, "work_part", _fail_second)
+    sets = (f"input.part_bytes={part_bytes}",)
+    summary = run(out, *inputs, sets=sets)
     assert [part["error"] for part in summary.failed_parts] == ["ValueError: a parser gave up"]
     assert manifest_head(out)["failed_parts"] == summary.failed_parts
     assert summary.totals["kept"]["ja"]["documents"] > 20
@@ -447,7 +450,7 @@ def test_a_part_that_fails_is_listed_and_the_rest_finished(
     monkeypatch.undo()
     age(out)
     before = snapshot(out)
-    summary = run(out, *inputs)
+    summary = run(out, *inputs, sets=sets)
     assert summary.failed_parts == []
     again = {name for name in differing(before, snapshot(out)) if name.startswith("documents/")}
     assert len(again) == 1

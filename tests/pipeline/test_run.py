@@ -1,32 +1,31 @@
 """The engine: results in order, errors as outcomes, dead workers replaced; the same calls work without a cluster."""
 
-import errno
+import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
-from distributed.protocol.pickle import cloudpickle
 
 from seimai.errors import InputError, RunError
 from seimai.pipeline import run
 from seimai.pipeline.run import Engine, Outcome
 
-# Workers cannot import this file; its functions travel by value.
-cloudpickle.register_pickle_by_value(sys.modules[__name__])
+# What workers run must be importable there; they inherit the driver's import path.
+TASKS = """
+import errno, os, time
+from pathlib import Path
+from seimai.errors import InputError
 
-
-def work(item: str) -> str:
-    """What an item says: a name is given back, other words stand for what may happen to a task."""
-    import time
-
+def work(item):
     if item.startswith("slow"):
         time.sleep(0.2)
     if item == "raise":
-        raise ValueError("first line\nsecond line")
+        raise ValueError("first line\\nsecond line")
     if item == "kill":
         os._exit(3)
     if item == "mine":
@@ -40,23 +39,42 @@ def work(item: str) -> str:
             raise ConnectionError("a moment's trouble")
     return f"{item}!"
 
-
-def process_id(_: int) -> int:
+def process_id(_):
     return os.getpid()
+"""
+
+Work = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+    """A module of tasks: `work` gives a name back, other words stand for what may happen to a task."""
+    folder = tmp_path_factory.mktemp("tasks")
+    (folder / "seimai_engine_tasks.py").write_text(TASKS)
+    sys.path.insert(0, str(folder))
+    yield importlib.import_module("seimai_engine_tasks")
+    sys.path.remove(str(folder))
+
+
+@pytest.fixture(scope="module")
+def work(tasks: ModuleType) -> Work:
+    """What the items go through."""
+    function: Work = tasks.work
+    return function
 
 
 @pytest.fixture(scope="module", params=[0, 2])
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+def engine(request: pytest.FixtureRequest, tasks: ModuleType) -> Iterator[Engine]:
     with Engine(workers=request.param) as started:
         yield started
 
 
-def test_results_come_in_the_order_of_the_items(engine: Engine) -> None:
+def test_results_come_in_the_order_of_the_items(engine: Engine, work: Work) -> None:
     items = ["slow a", "b", "slow c", *(f"item {n}" for n in range(40))]
     assert list(engine.map(work, iter(items))) == [Outcome(item, f"{item}!", None) for item in items]
 
 
-def test_an_error_is_an_outcome_of_one_line(engine: Engine) -> None:
+def test_an_error_is_an_outcome_of_one_line(engine: Engine, work: Work) -> None:
     outcomes = list(engine.map(work, ["a", "raise", "b"]))
     assert [outcome.result for outcome in outcomes] == ["a!", None, "b!"]
     assert [outcome.error for outcome in outcomes] == [None, "ValueError: first line second line", None]
@@ -67,7 +85,7 @@ def test_an_error_is_an_outcome_of_one_line(engine: Engine) -> None:
     [("mine", InputError, "is gone; put it back"), ("full", RunError, "/run/documents: no space left")],
 )
 def test_what_trying_again_cannot_mend_ends_the_map(
-    engine: Engine, item: str, error: type[Exception], words: str
+    engine: Engine, work: Work, item: str, error: type[Exception], words: str
 ) -> None:
     outcomes = engine.map(work, ["a", item, "b"])
     assert next(outcomes).result == "a!"
@@ -76,7 +94,7 @@ def test_what_trying_again_cannot_mend_ends_the_map(
     assert [outcome.result for outcome in engine.map(work, ["c"])] == ["c!"]
 
 
-def test_items_are_taken_as_they_are_needed(engine: Engine) -> None:
+def test_items_are_taken_as_they_are_needed(engine: Engine, work: Work) -> None:
     """A million parts must not wait in memory: a few per worker are under way."""
     taken = 0
 
@@ -93,13 +111,13 @@ def test_items_are_taken_as_they_are_needed(engine: Engine) -> None:
     outcomes.close()  # type: ignore[attr-defined]
 
 
-def test_run_one(engine: Engine) -> None:
+def test_run_one(engine: Engine, work: Work) -> None:
     assert engine.run_one(work, "a") == "a!"
     with pytest.raises(RunError, match="ValueError: first line second line"):
         engine.run_one(work, "raise")
 
 
-def test_trouble_that_passes_is_tried_again(tmp_path: Path) -> None:
+def test_trouble_that_passes_is_tried_again(tmp_path: Path, work: Work) -> None:
     with Engine(workers=1) as engine:
         item = f"once {tmp_path / 'mark'}"
         assert list(engine.map(work, [item])) == [Outcome(item, f"{item}!", None)]
@@ -113,13 +131,13 @@ def test_trouble_that_passes_is_tried_again(tmp_path: Path) -> None:
         assert "worker died" in str(killed.error)
 
 
-def test_workers_are_processes_or_this_one(engine: Engine) -> None:
-    found = {outcome.result for outcome in engine.map(process_id, range(20))}
+def test_workers_are_processes_or_this_one(engine: Engine, tasks: ModuleType) -> None:
+    found = {outcome.result for outcome in engine.map(tasks.process_id, range(20))}
     assert (found == {os.getpid()}) == (engine._workers == 0)
     assert len(found) <= max(1, engine._workers)
 
 
-def test_nothing_to_do_starts_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_to_do_starts_no_cluster(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Engine, "_start", None)
     with Engine(workers=2) as engine:
         assert list(engine.map(work, [])) == []
@@ -142,7 +160,7 @@ def test_without_workers_no_dask_is_imported() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduler_that_does_not_answer_is_one_line(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     import distributed
 
     def refuse(*_: Any, **__: Any) -> None:

@@ -1,0 +1,105 @@
+"""The end of a run: its totals and its list of files, read off the markers one at a time; leftovers removed."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from .manifest import file_entry
+from .settings import MAP_STAGES
+from .state import Marker, marked_parts, read_marker, remove_temporaries
+
+__all__ = ["PART_STAGES", "all_files", "remove_leftovers", "totals"]
+
+PART_STAGES = (*MAP_STAGES, "clusters", "decisions")
+
+_DATA = {
+    "documents": "read",
+    "audit": "read",
+    "signals": "signals",
+    "signatures": "signatures",
+    "clusters": "clusters",
+    "decisions": "decisions",
+    "shards": "write",
+}
+"""Folders and the stage whose markers name their files."""
+
+
+def totals(run: Path, parts: Callable[[], Iterable[str]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Sums over the markers' tallies, and the pages whose fate may differ on another machine."""
+    read: Counter[str] = Counter()
+    reasons: Counter[tuple[str, str]] = Counter()
+    kept: dict[str, Counter[str]] = {}
+    quarantined: list[dict[str, Any]] = []
+    for marker in _markers(run, "read", parts()):
+        read.update(marker.tally)
+        if marker.tally.get("quarantined"):
+            quarantined += _quarantined(run, marker.part)
+    for marker in _markers(run, "decisions", parts()):
+        for lang, reason, count in marker.tally["reasons"]:
+            reasons[lang, reason] += count
+        for lang, sums in marker.tally["kept"].items():
+            kept.setdefault(lang, Counter()).update(sums)
+    shards = sum(1 for marker in _markers(run, "write", _shards(run)) for f in marker.files if _in(f["path"], "shards"))
+    found = {
+        "read": dict(sorted(read.items())),
+        "reasons": [[lang, reason, reasons[lang, reason]] for lang, reason in sorted(reasons)],
+        "kept": {lang: dict(kept[lang]) for lang in sorted(kept)},
+        "shards": shards,
+    }
+    return found, quarantined
+
+
+def all_files(run: Path, parts: Callable[[], Iterable[str]]) -> Iterator[dict[str, Any]]:
+    """Entries of every file of the run but the manifest: those of the markers as they state them, the rest hashed."""
+    for name in ("config.toml", "report.html", "audit/dropped.parquet", "state/order.arrow"):
+        if (run / name).exists():
+            yield file_entry(run, run / name)
+    for stage in (*PART_STAGES, "write"):
+        for marker in _markers(run, stage, _shards(run) if stage == "write" else parts()):
+            yield from ({key: f[key] for key in ("path", "bytes", "sha256")} for f in marker.files)
+            yield file_entry(run, run / "state" / stage / f"{marker.part}.json")
+
+
+def remove_leftovers(run: Path) -> None:
+    """Remove temporary files, and data files that no marker names."""
+    remove_temporaries(run)
+    for folder in _names(run / "state"):
+        for name in _names(run / "state" / folder):
+            if name.startswith("."):
+                (run / "state" / folder / name).unlink()
+    for folder, stage in _DATA.items():
+        for name in _names(run / folder):
+            path = f"{folder}/{name}"
+            marker = None if name.startswith(".") else read_marker(run, stage, name.rpartition(".")[0])
+            if path != "audit/dropped.parquet" and (marker is None or all(f["path"] != path for f in marker.files)):
+                (run / path).unlink()
+
+
+def _markers(run: Path, stage: str, names: Iterable[str]) -> Iterator[Marker]:
+    return (marker for name in names if (marker := read_marker(run, stage, name)) is not None)
+
+
+def _shards(run: Path) -> list[str]:
+    return sorted(marked_parts(run, "write"))
+
+
+def _in(path: str, folder: str) -> bool:
+    return path.startswith(f"{folder}/")
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """Names in a folder, in no order; none where it is no folder."""
+    try:
+        with os.scandir(folder) as entries:
+            yield from (entry.name for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def _quarantined(run: Path, part: str) -> list[dict[str, Any]]:
+    rows = pq.read_table(run / "audit" / f"{part}.parquet", columns=["id", "url", "reason", "value"]).to_pylist()
+    return [{"id": r["id"], "url": r["url"], "why": r["value"]} for r in rows if r["reason"] == "quarantine"]
