@@ -1,6 +1,6 @@
 """Wall time of one and two workers on one archive: `python bench/scaling.py [ARCHIVE]`, about 6 minutes on 2 cores.
 
-The archive is repeated until it has 60 MB. Runs alternate, start-up included; the ratio of each pair and their median
+The archive is repeated until it has 126 MB. Runs alternate, start-up included; the ratio of each pair and their median
 are printed. Exit code 1 where the median is above 0.6.
 """
 
@@ -35,7 +35,7 @@ def main() -> int:
     options.add_argument(
         "archive", nargs="?", type=Path, help="default: the largest of SEIMAI_DATA/warc, or the sample"
     )
-    options.add_argument("--bytes", type=int, default=60_000_000, help="the archive is repeated until it has so many")
+    options.add_argument("--bytes", type=int, default=126_000_000, help="the archive is repeated until it has so many")
     options.add_argument("--part-bytes", type=int, default=4 << 20)
     options.add_argument("--pairs", type=int, default=3)
     chosen = options.parse_args()

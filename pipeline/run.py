@@ -22,6 +22,8 @@ WINDOW_PER_WORKER = 4
 RETRIES = 2
 WATCH_S = 5
 """How often a waiting driver looks after its workers."""
+ALONE_S = 120
+"""How long to ask for workers that die at once before giving up."""
 RESTART_S = 60
 """How long to wait for a first worker before giving up."""
 
@@ -118,12 +120,14 @@ class Engine:
         """Wait for a future and look after the workers meanwhile."""
         from distributed import wait
 
-        while True:
+        alone = 0
+        while alone * WATCH_S < ALONE_S:
             try:
                 wait([future], timeout=WATCH_S)
                 return
             except TimeoutError:
-                self._living()
+                alone = 0 if self._living() or self._cluster is None else alone + 1
+        raise RunError(f"no worker process lived for {ALONE_S} s; look at the memory of this machine and try again")
 
     def _living(self) -> int:
         """How many workers there are; Dask is asked again for those of ours that it gave up as slow to restart."""

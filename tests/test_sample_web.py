@@ -1,6 +1,5 @@
 """The sample web page by page: what must be kept, merged and dropped, and the text that must come out."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ Pages = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def polished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[Truth], Pages]]:
+def polished(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Truth], Pages]:
     folder = tmp_path_factory.mktemp("sample")
     truth = build_warc(folder / "sample.warc.gz")
     run = folder / "run"
@@ -29,7 +28,7 @@ def polished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[Tr
     for rows in zip(*(table.to_pylist() for table in tables), strict=True):
         page = {key: value for row in rows for key, value in row.items()}
         pages[page["url"]] = page
-    yield truth, pages
+    return truth, pages
 
 
 def _stage(run: Path, name: str) -> pa.Table:
