@@ -3,6 +3,7 @@
 import gzip
 import html
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -246,7 +247,9 @@ def test_megabytes_of_noise_take_no_time_to_speak_of() -> None:
     assert decode_html(noise, "euc-jp").n_replaced >= 0
 
 
-ARCHIVE = Path(__file__).parents[3] / "shared" / "data" / "warc" / "packed_ja_en.warc.gz"
+ARCHIVE = (
+    Path(os.environ.get("SEIMAI_DATA", Path(__file__).parents[3] / "shared" / "data")) / "warc" / "packed_ja_en.warc.gz"
+)
 
 
 @pytest.mark.skipif(not ARCHIVE.exists(), reason="needs the real pages beside the repository")

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -165,7 +166,7 @@ def test_threads_agree(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err == ""  # fastText's warning on loading is not the user's concern
 
 
-LID = Path(__file__).parents[3] / "shared" / "data" / "lid" / "lid_dev.parquet"
+LID = Path(os.environ.get("SEIMAI_DATA", Path(__file__).parents[3] / "shared" / "data")) / "lid" / "lid_dev.parquet"
 
 
 @pytest.mark.skipif(not LID.exists(), reason="needs the sentences beside the repository")

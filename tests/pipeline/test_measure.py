@@ -1,5 +1,6 @@
 """Signals against definitions written a second time in plain Python, on real and on made-up texts."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from seimai.pipeline import measure_kernels
 from seimai.pipeline.measure import SIGNALS, signals
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "text"
+DATA = Path(os.environ.get("SEIMAI_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")) / "text"
 
 HIRAGANA, KATAKANA, HAN = r"\p{Script=Hiragana}", r"\p{Script=Katakana}ーｰﾞﾟ", r"\p{Script=Han}〆"
 WORD_CHAR = r"[\p{L}\p{M}\p{N}]"

@@ -1,5 +1,6 @@
 """Folding against NFKC, shingle hashes against a second definition, signatures against datasketch."""
 
+import os
 import unicodedata
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from seimai.pipeline import unicode_table
 from seimai.pipeline.shingles import fold, minhash, shingle_hashes, shingle_modes
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT.parent / "shared" / "data" / "text"
+DATA = Path(os.environ.get("SEIMAI_DATA", ROOT.parent / "shared" / "data")) / "text"
 
 MASK, BASE = (1 << 64) - 1, 0x9E3779B97F4A7C15
 
