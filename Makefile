@@ -30,9 +30,11 @@ lint: setup
 
 check: lint test
 
+# Long proofs, about half an hour: kills and clusters, memory, two workers against one.
 prove: setup
-	$(BIN)/python -m pytest -m prove -o timeout=3600
 	$(BIN)/python bench/faults.py
+	$(BIN)/python bench/memory.py
+	$(BIN)/python bench/scaling.py
 
 # Resolve everything anew in an empty environment and pin it.
 lock:

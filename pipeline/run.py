@@ -6,6 +6,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -125,6 +126,11 @@ class Engine:
             try:
                 wait([future], timeout=WATCH_S)
                 return
+            except CancelledError:  # nobody here cancels what is waited for
+                raise RunError(
+                    f"the connection to the Dask scheduler {self._scheduler or ''} is lost; see that it runs, then type "
+                    "the same command again"
+                ) from None
             except TimeoutError:
                 alone = 0 if self._living() or self._cluster is None else alone + 1
         raise RunError(f"no worker process lived for {ALONE_S} s; look at the memory of this machine and try again")
@@ -157,8 +163,11 @@ class Engine:
         return Client(self._cluster)
 
     def _connect(self) -> Any:
+        import logging
+
         from distributed import Client
 
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong there is told by this class
         try:
             client = Client(self._scheduler, timeout=10)
         except (OSError, ValueError) as error:
