@@ -27,6 +27,7 @@ from seimai.files import read_json, sha256_file
 
 ROOT = Path(__file__).resolve().parents[1]
 START_S = 60.0
+STOP_S = 10.0
 TRIES = 5
 """How often a command is typed before a case has failed."""
 
@@ -163,6 +164,24 @@ def _read_all(driver: psutil.Popen, out: Path) -> bool:
     return False
 
 
+def kill_scheduler(case: Case, job: Job, root: Path, expected: dict[str, str], moment_s: float) -> None:
+    """Kill the scheduler under a run: it ends with one line, and goes on with another scheduler."""
+    out = root / "scheduler"
+    (root / "lost").mkdir()
+    with cluster(root / "lost", workers=2) as address:
+        driver = start(replace(job, scheduler=address), out)
+        time.sleep(moment_s)
+        case.killed[stage(driver, out)] += 1
+        for child in psutil.Process().children():
+            if any("dask_scheduler" in word for word in child.cmdline()):
+                child.kill()
+        driver.wait()
+    said = out.with_suffix(".log").read_text(encoding="utf-8")
+    if driver.returncode != 1 or "Traceback" in said or "scheduler" not in said.strip().splitlines()[-1]:
+        case.faults.append(f"the command ended with {driver.returncode}: {said.strip().splitlines()[-1]}")
+    quiet(case, job, out, expected)
+
+
 def kill_helper(
     case: Case, job: Job, root: Path, expected: dict[str, str], *, kind: str, kills: int, seed: int, gap_s: float
 ) -> None:
@@ -208,7 +227,11 @@ def cluster(root: Path, workers: int) -> Iterator[str]:
         for process in reversed(processes):
             process.terminate()
         for process in processes:
-            process.wait(START_S)
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:  # a worker without its scheduler
+                process.kill()
+                process.wait()
 
 
 def _wait_for(path: Path) -> None:
@@ -255,6 +278,10 @@ def cases(
     (root / "again").mkdir()
     yield Case("dask scheduler, 2 dask workers"), elsewhere
     yield Case("driver killed, that cluster lives on"), killed_elsewhere
+    yield (
+        Case("scheduler killed"),
+        partial(kill_scheduler, job=job, root=root, expected=expected, moment_s=run_s / 2),
+    )
     yield (
         Case("driver killed"),
         partial(kill_driver, job=job, root=root, expected=expected, kills=kills, seed=seed, run_s=run_s),

@@ -128,8 +128,8 @@ class Engine:
                 return
             except CancelledError:  # nobody here cancels what is waited for
                 raise RunError(
-                    f"the connection to the Dask scheduler {self._scheduler or ''} is lost; see that it runs, then type "
-                    "the same command again"
+                    f"the connection to the Dask scheduler {self._scheduler or ''} is lost; see that it runs, "
+                    "then type the same command again"
                 ) from None
             except TimeoutError:
                 alone = 0 if self._living() or self._cluster is None else alone + 1
@@ -167,7 +167,8 @@ class Engine:
 
         from distributed import Client
 
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong there is told by this class
+        for handler in logging.getLogger("distributed").handlers:
+            handler.setLevel(logging.CRITICAL)  # as for a LocalCluster: what goes wrong is told by this class
         try:
             client = Client(self._scheduler, timeout=10)
         except (OSError, ValueError) as error:
