@@ -6,6 +6,7 @@ are printed. Exit code 1 where the median is above 0.6.
 
 import argparse
 import math
+import resource
 import shutil
 import statistics
 import sys
@@ -14,19 +15,31 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 from faults import Job, default_inputs, finish
 from memory import joined
 
 GOAL = 0.6
 
 
-def seconds(job: Job, out: Path) -> float:
-    """Wall time of one run in a new directory."""
-    began = time.monotonic()
+def seconds(job: Job, out: Path) -> tuple[float, float]:
+    """Wall time of one run in a new directory, and how many cores other processes kept busy meanwhile."""
+    began, busy, ours = time.monotonic(), _busy_s(), _ours_s()
     finish(job, out)
     took = time.monotonic() - began
+    others = (_busy_s() - busy) - (_ours_s() - ours)
     shutil.rmtree(out)
-    return took
+    return took, max(0.0, others) / took
+
+
+def _busy_s() -> float:
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system)
+
+
+def _ours_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> int:
@@ -48,11 +61,11 @@ def main() -> int:
         size = Path(job.inputs[0]).stat().st_size
         print(f"{count} x {archive.name}, {size / 1e6:.1f} MB, {math.ceil(size / chosen.part_bytes)} parts")
         finish(replace(job, inputs=(str(archive),)), root / "warm")  # compiles the kernels
-        print(f"{'1 worker s':>11} {'2 workers s':>12} {'ratio':>6}")
+        print(f"{'1 worker s':>11} {'2 workers s':>12} {'ratio':>6}  cores busy with other work")
         for _ in range(chosen.pairs):
-            one, two = (seconds(replace(job, workers=workers), root / "run") for workers in (1, 2))
+            (one, noise), (two, more) = (seconds(replace(job, workers=n), root / "run") for n in (1, 2))
             ratios.append(two / one)
-            print(f"{one:11.1f} {two:12.1f} {ratios[-1]:6.2f}", flush=True)
+            print(f"{one:11.1f} {two:12.1f} {ratios[-1]:6.2f}  {noise:.2f} {more:.2f}", flush=True)
     median = statistics.median(ratios)
     print(f"median ratio {median:.2f}, goal {GOAL}")
     return int(median > GOAL)
