@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from .evaluate import evaluate_model as evaluate_model
     from .generate import Sampling as Sampling
     from .order import Order as Order
-    from .order import Rows as Rows
     from .order import rows as rows
+    from .segments import Rows as Rows
     from .shards import TokenShards as TokenShards
     from .shards import open_tokens as open_tokens
     from .transformer import Transformer as Transformer
@@ -28,7 +28,7 @@ _OWNERS = {
     "LanguageScore": "evaluate",
     "ModelConfig": "config",
     "Order": "order",
-    "Rows": "order",
+    "Rows": "segments",
     "Sampling": "generate",
     "TokenShards": "shards",
     "TrainConfig": "config",

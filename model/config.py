@@ -72,10 +72,10 @@ class DataConfig(Section):
 
     batch_rows: int | None = Field(default=None, ge=1)
     """Rows of the global batch; follows from `depth` if not given."""
-    mixture: dict[str, float] | None = None
-    """Weights of sources in tokens."""
+    mixture: dict[str, float] | list[tuple[int, dict[str, float]]] | None = None
+    """Weights in tokens of sources, languages or `source/lang`; or [[step, weights], …], each from its step on."""
     where: str | None = None
-    """Expression over document columns that keeps a document."""
+    """Condition over document columns that keeps a document: `lang == 'ja' and quality > 0.6`."""
     skip: tuple[int, ...] = ()
     """Global row numbers (step · batch_rows + row) masked from the loss."""
     verify: Literal["size", "hash"] = "size"

@@ -14,7 +14,7 @@ from seimai.errors import ConfigError
 
 from .checkpoint import load_model
 from .loss import IGNORE, bits_per_byte, token_nll
-from .order import permute
+from .permutation import permute
 from .shards import TokenShards, open_tokens
 from .transformer import Transformer
 

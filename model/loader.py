@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from .loss import IGNORE
-from .order import Order, Rows
+from .order import Order
+from .segments import Rows
 
 __all__ = ["Batch", "batches", "to_batch"]
 

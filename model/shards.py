@@ -1,7 +1,7 @@
 """A directory of token shards: manifest checked, index in memory, tokens memory-mapped, documents' rows on demand."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,6 @@ __all__ = ["FORMAT", "TokenShards", "Verify", "open_tokens"]
 
 FORMAT = "seimai-tokens/1"
 MAX_OPEN_SHARDS = 256
-
 Int64s = NDArray[np.int64]
 Tokens = NDArray[Any]
 Verify = Literal["size", "hash"]
@@ -68,6 +67,49 @@ class TokenShards:
         shard = int(np.searchsorted(self.first_document, document, "right")) - 1
         return self._shard(shard).tokens(document - int(self.first_document[shard]), offset, length)
 
+    def gather(self, document: Int64s, offset: Int64s, length: Int64s, out: Tokens, place: Int64s) -> None:
+        """Copy tokens [offset, offset + length) of every document to `out[place:]`, 0.3 µs a segment."""
+        shards = np.searchsorted(self.first_document, document, "right") - 1
+        size = self.dtype.itemsize
+        target = out.data.cast("B")
+        for number in np.unique(shards).tolist():
+            mine = np.flatnonzero(shards == number)
+            shard = self._shard(number)
+            source = shard.values.data.cast("B")
+            to, taken = size * place[mine], size * length[mine]
+            first = size * (shard.begin[document[mine] - self.first_document[number]] + offset[mine])
+            ends = (to + taken).tolist(), (first + taken).tolist()
+            for a, b, c, d in zip(to.tolist(), ends[0], first.tolist(), ends[1], strict=True):
+                target[a:b] = source[c:d]
+
+    @property
+    def indexed(self) -> tuple[str, ...]:
+        """Columns of every document that need no shard."""
+        return ("n_tokens", "split", "source", "lang")
+
+    def index_column(self, name: str) -> pa.Array:
+        """A column of the index over all documents: n_tokens int64; split, source and lang as texts by code."""
+        if name == "n_tokens":
+            return pa.array(self.n_tokens).cast(pa.int64())
+        if name == "split":
+            return pa.DictionaryArray.from_arrays(pa.array(self.held_out).cast(pa.int8()), ["train", "held_out"])
+        codes, names = (self.source, "sources") if name == "source" else (self.lang, "langs")
+        return pa.DictionaryArray.from_arrays(
+            pa.array(codes.astype(np.int32)), pa.array(self.manifest[names], pa.string())
+        )
+
+    def docs_tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """These columns of docs-*.parquet, shard by shard in manifest order."""
+        for described in self.manifest["shards"]:
+            path = self.directory / described["docs"]
+            try:
+                table = pq.read_table(path, columns=list(columns))
+            except (OSError, pa.ArrowInvalid) as error:
+                raise VerifyError(f"{path}: cannot be read ({_line(error)}); copy it again or encode again") from None
+            if len(table) != described["documents"]:
+                raise VerifyError(f"{path}: {len(table)} documents, the manifest says {described['documents']}")
+            yield table
+
     def documents(self, numbers: Sequence[int] | Int64s, columns: Sequence[str]) -> list[dict[str, Any]]:
         """Rows of docs-*.parquet for document numbers, in their order."""
         asked = np.asarray(numbers, np.int64)
@@ -94,17 +136,16 @@ class TokenShards:
 
 @dataclass(frozen=True)
 class _Shard:
-    """One mapped file: the values and offsets of its record batches, and where each batch begins."""
+    """One mapped file: all of it as tokens, and where in them every document begins and ends."""
 
-    values: list[Tokens]
-    offsets: list[Int64s]
-    first_row: Int64s
+    values: Tokens
+    begin: Int64s
+    end: Int64s
 
     def tokens(self, row: int, offset: int, length: int | None) -> Tokens:
-        batch = int(np.searchsorted(self.first_row, row, "right")) - 1
-        begin, end = self.offsets[batch][row - self.first_row[batch] :][:2].tolist()
+        begin, end = int(self.begin[row]), int(self.end[row])
         end = end if length is None else min(end, begin + offset + length)
-        return self.values[batch][begin + offset : end]
+        return self.values[begin + offset : end]
 
 
 def open_tokens(directory: Path, *, verify: Verify = "size") -> TokenShards:
@@ -158,16 +199,22 @@ def _with_index(directory: Path, manifest: dict[str, Any]) -> TokenShards:
 
 def _open_shard(path: Path, described: dict[str, Any], dtype: np.dtype[Any]) -> _Shard:
     try:
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        mapped = pa.memory_map(str(path))
+        reader = pa.ipc.open_file(mapped)
         arrays = [reader.get_batch(number).column("tokens") for number in range(reader.num_record_batches)]
-        values = [array.values.to_numpy(zero_copy_only=True) for array in arrays]
+        stored = [array.values.to_numpy(zero_copy_only=True) for array in arrays]
         offsets = [array.offsets.to_numpy(zero_copy_only=True) for array in arrays]
+        mapped.seek(0)
+        whole = mapped.read_buffer(mapped.size() // dtype.itemsize * dtype.itemsize)
     except (OSError, pa.ArrowInvalid, KeyError, AttributeError) as error:
         raise VerifyError(f"{path}: cannot be read as a token shard ({_line(error)}); copy it again") from None
-    rows = [len(array) for array in arrays]
-    if sum(rows) != described["documents"] or any(value.dtype != dtype for value in values):
+    if sum(map(len, arrays)) != described["documents"] or any(values.dtype != dtype for values in stored):
         raise VerifyError(f"{path}: not the documents or the type the manifest says; copy it again or encode again")
-    return _Shard(values, offsets, np.concatenate([[0], np.cumsum(rows, dtype=np.int64)]))
+    # Arrow aligns its buffers to 8 bytes, so a batch's tokens stand at a whole number of tokens in the file.
+    firsts = [(values.ctypes.data - whole.address) // dtype.itemsize for values in stored]
+    begin = np.concatenate([np.empty(0, np.int64), *(o[:-1] + f for o, f in zip(offsets, firsts, strict=True))])
+    end = np.concatenate([np.empty(0, np.int64), *(o[1:] + f for o, f in zip(offsets, firsts, strict=True))])
+    return _Shard(np.frombuffer(whole, dtype), begin, end)
 
 
 def _line(error: Exception) -> str:

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seimai.errors import ConfigError, InputError
-from seimai.model.order import Order, Rows, permute, rows
+from seimai.model.order import Order, rows
+from seimai.model.permutation import permute
+from seimai.model.segments import Rows
 
 KEY = bytes(range(48))
 
@@ -96,7 +98,7 @@ def test_segments_hold_the_documents_tokens(small_tokens: Path, documents: list[
 def test_an_epoch_has_every_training_pair_once(
     small_tokens: Path, documents: list[list[int]], epoch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seimai.model.order.BLOCK_DOCUMENTS", 50)
+    monkeypatch.setattr("seimai.model.stream.BLOCK_DOCUMENTS", 50)
     order = Order(small_tokens, seed=3, row_tokens=32, batch_rows=1)
     n_rows = [order.budget(e)["rows"] for e in range(2)]
     first = sum(n_rows[:epoch])
@@ -137,14 +139,94 @@ def test_skipped_rows_keep_their_number(small_tokens: Path) -> None:
     assert np.array_equal(skipping.counted[[0, 2, 3]], plain.counted[[0, 2, 3]])
 
 
+MIXED: dict[str, Any] = {"seed": 1, "row_tokens": 32, "mixture": [(0, {"ja": 0.75, "en": 0.25}), (10, {"en": 1.0})]}
+
+
+@pytest.mark.parametrize("batch_rows", [8, 12])
+def test_mixture_gives_every_group_its_share_of_rows(small_tokens: Path, batch_rows: int) -> None:
+    order = Order(small_tokens, batch_rows=batch_rows, **MIXED)
+    langs = order.shards.lang
+    for step in range(20):
+        found = order.rows(step)
+        rows_of = [np.unique(found.row[found.group == group]) for group in range(2)]
+        assert len(rows_of[0]) + len(rows_of[1]) == batch_rows
+        assert np.array_equal(langs[found.document], found.group), "groups are en, ja, as the codes are"
+        if step >= 10:
+            assert len(rows_of[1]) == 0
+        else:
+            assert abs(len(rows_of[1]) - 0.75 * batch_rows) <= 1
+    progress = order.progress(10)
+    assert progress["ja"]["rows"] == round(0.75 * 10 * batch_rows)
+
+
+def test_mixture_is_the_same_for_any_ranks_and_from_json(small_tokens: Path) -> None:
+    whole = Order(small_tokens, batch_rows=8, **MIXED)
+    again = Order(small_tokens, batch_rows=8, **{**MIXED, "mixture": whole.describe()["mixture"]})
+    assert same(whole.rows(11), again.rows(11))
+    for step in (0, 9, 10, 30):
+        parts = [whole.rows(step, rank, 4) for rank in range(4)]
+        for name in ("tokens", "number", "document", "group", "offset"):
+            joined = np.concatenate([getattr(part, name) for part in parts])
+            assert np.array_equal(joined, getattr(whole.rows(step), name)), name
+    assert same(rows(small_tokens, step=9, batch_rows=8, **MIXED), whole.rows(9))
+
+
+def test_every_group_has_its_own_epochs(small_tokens: Path, documents: list[list[int]]) -> None:
+    """Each document of a group has been seen `epoch` or `epoch + 1` times, whatever the other group does."""
+    order = Order(small_tokens, seed=2, row_tokens=32, batch_rows=16, mixture={"ja": 0.9, "en": 0.1})
+    first: Counter[int] = Counter()
+    steps = 400
+    for step in range(steps):
+        found = order.rows(step)
+        first.update(found.document[found.offset == 0].tolist())
+    progress = order.progress(steps)
+    assert progress["ja"]["epoch"] > progress["en"]["epoch"]
+    for name, group in (("en", 0), ("ja", 1)):
+        mine = [d for d in range(len(documents)) if d % 10 != 1 and order.shards.lang[d] == group]
+        seen = {first[d] for d in mine}
+        assert seen <= {progress[name]["epoch"], progress[name]["epoch"] + 1}
+
+
+def test_where_keeps_a_common_order(small_tokens: Path, documents: list[list[int]]) -> None:
+    """A filter takes documents out of the order of all; those that stay keep their order among themselves."""
+    options: dict[str, Any] = {"seed": 5, "row_tokens": 512, "batch_rows": 1}
+
+    def block(order: Order) -> list[int]:
+        (stream,) = order.groups
+        found = stream._block_documents(0, 0)
+        assert found is not None
+        return [int(each) for each in found]
+
+    long = [d for d in range(len(documents)) if len(documents[d]) > 100]
+    filtered = Order(small_tokens, where="n_tokens > 100", **options)
+    assert block(filtered) == [d for d in block(Order(small_tokens, **options)) if d in set(long)]
+    seen = set(np.concatenate([filtered.rows(step).document for step in range(filtered.budget()["rows"])]).tolist())
+    assert seen == {d for d in long if d % 10 != 1}
+    assert filtered.budget()["left_out"] == sum(map(len, documents)) - sum(len(documents[d]) for d in seen)
+
+
+def test_books_make_smaller_blocks(
+    small_tokens: Path, documents: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seimai.model.stream.BLOCK_TOKENS", 2000)
+    order = Order(small_tokens, seed=5, row_tokens=32, batch_rows=1)
+    plans = list(order.groups[0].epoch_plans(0))
+    assert len(plans) > 5
+    assert sum(len(np.unique(plan.document)) for plan in plans) == order.budget()["documents"]
+    rows_of = [order.rows(step).document.tolist() for step in range(order.budget()["rows"])]
+    assert {d for row in rows_of for d in row} == {d for d in range(len(documents)) if d % 10 != 1}
+
+
 def test_what_is_refused(small_tokens: Path, make_tokens: Callable[..., Path]) -> None:
     options: dict[str, Any] = {"seed": 1, "row_tokens": 32, "batch_rows": 6}
     with pytest.raises(ConfigError, match=r"data.batch_rows = 6 must be a multiple of the 4 ranks"):
         Order(small_tokens, **options).rows(0, 0, 4)
-    with pytest.raises(ConfigError, match=r"data.mixture"):
+    with pytest.raises(ConfigError, match=r"data.mixture.a: no such source or language"):
         Order(small_tokens, **options, mixture={"a": 1.0})
-    with pytest.raises(ConfigError, match=r"data.where = 'quality > 0'"):
+    with pytest.raises(ConfigError, match=r"data.where = 'quality > 0': keeps no training document"):
         Order(small_tokens, **options, where="quality > 0")
+    with pytest.raises(ConfigError, match=r"data.mixture.en: no training document is left"):
+        Order(small_tokens, **options, mixture={"ja": 1.0, "en": 1.0}, where="lang == 'ja'")
     empty = make_tokens([[256, 257], [256, 65, 257]], held_out_every=2)
     Order(empty, **options)
     with pytest.raises(InputError, match="no training document"):

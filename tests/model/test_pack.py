@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seimai.model.pack import Plan, pack
+from seimai.model.pack import Plan, count_rows, pack
 
 LENGTHS = st.lists(st.one_of(st.integers(0, 9), st.integers(0, 300)), max_size=60)
 
@@ -73,6 +73,46 @@ def test_most_documents_stay_whole() -> None:
     plan = pack(lengths, 2048)
     segments = np.bincount(plan.document, minlength=len(lengths))
     assert np.count_nonzero(segments == 1) / np.count_nonzero(lengths <= 2049) > 0.89
+
+
+def plainly(lengths: list[int], row_tokens: int) -> list[tuple[int, int, int, int, int]]:
+    """The definition, piece by piece: whole rows first, then the best fit, queues in order of arrival."""
+    width, segments, waiting = row_tokens + 1, [], dict[int, list[tuple[int, int]]]()
+    row = 0
+    for document, length in enumerate(lengths):
+        for begin in range(0, max(0, length - 1) // row_tokens * row_tokens, row_tokens):
+            segments.append((row, 0, width, document, begin))
+            row += 1
+    for document, length in enumerate(lengths):
+        pairs = max(0, length - 1)
+        if rest := pairs % row_tokens:
+            waiting.setdefault(rest + 1, []).append((document, pairs - rest))
+    while waiting:
+        start = 0
+        while waiting and width - start >= 2:
+            space = width - start
+            fitting = [length for length in waiting if length <= space]
+            snug = [length for length in fitting if length != space - 1]
+            best = max(snug) if snug and max(fitting) == space - 1 else max(fitting or waiting)
+            document, offset = waiting[best].pop(0)
+            if not waiting[best]:
+                del waiting[best]
+            kept = min(best, space)
+            if kept < best:
+                waiting.setdefault(best - kept + 1, []).append((document, offset + kept - 1))
+            segments.append((row, start, kept, document, offset))
+            start += kept
+        row += 1
+    return segments
+
+
+@given(st.one_of(LENGTHS, st.lists(st.sampled_from([3, 5, 8, 30]), max_size=200)), st.integers(2, 40))
+@settings(max_examples=300, deadline=None)
+def test_rows_are_those_of_the_plain_definition(lengths: list[int], row_tokens: int) -> None:
+    plan = pack(np.array(lengths, np.int64), row_tokens)
+    columns = (plan.row, plan.start, plan.length, plan.document, plan.offset)
+    assert list(zip(*(column.tolist() for column in columns), strict=True)) == plainly(lengths, row_tokens)
+    assert count_rows(np.array(lengths, np.int64), row_tokens) == plan.n_rows
 
 
 @pytest.mark.parametrize("lengths", [[], [0, 1, 1]])
