@@ -1,6 +1,5 @@
 """Weights of groups in; which group the r-th row belongs to, and which of the group's rows it is, in closed form."""
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -51,40 +50,50 @@ class Interleaving:
         before: tuple[int, ...] = (0,) * len(self.names)
         for first_row, weights in phases:
             if made:
-                counts = _counts(np.array([first_row - made[-1].first_row]), made[-1].units)
-                before = tuple(then + int(now[0]) for then, now in zip(before, counts, strict=True))
+                counts = _counts(np.array([first_row - made[-1].first_row]), made[-1].units)[:, 0].tolist()
+                before = tuple(then + now for then, now in zip(before, counts, strict=True))
             made.append(Phase(first_row, _units(self.names, weights), before))
         self.phases = made
+        self._firsts = np.array([phase.first_row for phase in made])
 
     def place(self, rows: Int64s) -> tuple[Int64s, Int64s]:
         """(group, row of the group) of global rows."""
-        group, number = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
-        firsts = np.array([phase.first_row for phase in self.phases])
-        of_phase = np.searchsorted(firsts, rows, "right") - 1
-        for place in np.unique(of_phase):
-            phase, mine = self.phases[int(place)], of_phase == place
-            within = rows[mine] - phase.first_row
-            now, then = _counts(within, phase.units), _counts(within + 1, phase.units)
-            found = np.argmax(np.stack(then) - np.stack(now), axis=0)
-            group[mine] = found
-            number[mine] = np.choose(found, np.stack(now)) + np.array(phase.before)[found]
-        return group, number
+        now, then = self._counts(rows), self._counts(rows + 1)
+        group = np.argmax(then - now, axis=0)
+        return group, now[group, np.arange(len(rows))]
+
+    def global_rows(self, group: int, numbers: Int64s, rows: int) -> Int64s:
+        """Global rows, below `rows`, of the group's rows `numbers`: `place` the other way round, by bisection."""
+        low, high = np.zeros(len(numbers), np.int64), np.full(len(numbers), rows, np.int64)
+        while bool((high - low > 1).any()):
+            middle = (low + high) // 2
+            below = self._counts(middle)[group] <= numbers
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return low
 
     def counts(self, rows: int) -> dict[str, int]:
         """Rows of every group among the first `rows`."""
-        phase = self.phases[bisect_right([each.first_row for each in self.phases], rows) - 1]
-        found = _counts(np.array([rows - phase.first_row]), phase.units)
-        return {name: then + int(now[0]) for name, then, now in zip(self.names, phase.before, found, strict=True)}
+        found = self._counts(np.array([rows]))[:, 0].tolist()
+        return dict(zip(self.names, found, strict=True))
+
+    def _counts(self, rows: Int64s) -> Int64s:
+        """(groups, len(rows)): rows of every group among the first so many global rows."""
+        found = np.zeros((len(self.names), len(rows)), np.int64)
+        of_phase = np.searchsorted(self._firsts, rows, "right") - 1
+        for place in np.unique(of_phase).tolist():
+            phase, mine = self.phases[place], of_phase == place
+            found[:, mine] = _counts(rows[mine] - phase.first_row, phase.units) + np.array(phase.before)[:, None]
+        return found
 
 
-def _counts(rows: Int64s, units: Sequence[int]) -> list[Int64s]:
-    """Rows of every group after so many rows of a phase."""
-    found = []
+def _counts(rows: Int64s, units: Sequence[int]) -> Int64s:
+    """(groups, len(rows)): rows of every group after so many rows of a phase."""
+    found = np.zeros((len(units), len(rows)), np.int64)
     left, left_units = rows.astype(np.int64), sum(units)
-    for share in units:
-        taken = (left * share + left_units // 2) // left_units if left_units else np.zeros_like(left)
-        found.append(taken)
-        left, left_units = left - taken, left_units - share
+    for group, share in enumerate(units):
+        if left_units:
+            found[group] = (left * share + left_units // 2) // left_units
+        left, left_units = left - found[group], left_units - share
     return found
 
 

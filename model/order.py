@@ -107,6 +107,24 @@ class Order:
         return {group.name: {"rows": counts[group.name], "epoch": group.epoch_of(counts[group.name])}
                 for group in self.groups}  # fmt: skip
 
+    def steps_with(self, documents: Int64s, steps: int) -> tuple[Int64s, Int64s]:
+        """(document, step) pairs, without repetition and in order of both: which of the first `steps` trained which.
+
+        `documents` are row numbers over all shards. Rows that are skipped do not count. Cost: the blocks up to that
+        step are packed once more.
+        """
+        wanted = np.zeros(len(self.shards.n_tokens), bool)
+        wanted[documents] = True
+        counts = self.interleaving.counts(steps * self.batch_rows)
+        found = [np.empty((2, 0), np.int64)]
+        for number, group in enumerate(self.groups):
+            document, row = group.rows_with(wanted, counts[group.name])
+            place = self.interleaving.global_rows(number, row, steps * self.batch_rows)
+            trained = ~np.isin(place, self._skip)
+            found.append(np.stack([document, place // self.batch_rows])[:, trained])
+        pairs = np.unique(np.concatenate(found, axis=1), axis=1)
+        return pairs[0], pairs[1]
+
     def budget(self, epoch: int = 0) -> dict[str, int]:
         """One epoch of all groups in tokens: what went in = trained + context of none + skipped by choice.
 

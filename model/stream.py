@@ -114,6 +114,24 @@ class Stream:
             which = np.repeat(asked, counts)
             yield Located(which, plan.start[index], plan.length[index], document, plan.offset[index])
 
+    def rows_with(self, wanted: NDArray[np.bool_], n_rows: int) -> tuple[Int64s, Int64s]:
+        """(document, row) of every segment of a wanted document in the first `n_rows` rows; wanted is over all shards.
+
+        Packs the blocks one after the other, some 30 ms each.
+        """
+        documents, rows = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        self._reach(n_rows - 1)
+        for block in self._blocks:
+            if block.first_row >= n_rows:
+                break
+            packed = self._pack(block)
+            segments = np.flatnonzero(wanted[packed.documents[packed.plan.document]])
+            place = np.argsort(packed.order)[packed.plan.row[segments]] + block.first_row
+            inside = place < n_rows
+            documents.append(packed.documents[packed.plan.document[segments]].astype(np.int64)[inside])
+            rows.append(place[inside])
+        return np.concatenate(documents), np.concatenate(rows)
+
     def epoch_plans(self, epoch: int) -> Iterator[Plan]:
         """The plans of all blocks of an epoch."""
         number = 0

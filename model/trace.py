@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from seimai.errors import RunError, VerifyError
 from seimai.files import read_json
 
 from .order import Order
+from .segments import Rows
 
 __all__ = ["TracedDocument", "order_from", "trace"]
 
@@ -46,23 +49,33 @@ class TracedDocument:
     """The archive that holds it."""
     warc_offset: int | None
     """The byte in the archive where its record begins."""
+    text: str | None = None
+    """What the segment says, where it was asked for."""
 
 
 def trace(
-    model_dir: Path, step: int, *, data: Path | None = None, rank: int = 0, ranks: int = 1
+    model_dir: Path, step: int, *, data: Path | None = None, rank: int = 0, ranks: int = 1, text: bool = False
 ) -> list[TracedDocument]:
     """The documents of a 0-based step (the `step` of metrics.jsonl), in order of (row, start).
 
     Computed from order.json and the token shards alone. `data` says where the shards are if they were moved.
+    With `text` the segments are decoded by the data set's tokenizer; a segment cut in a character ends in U+FFFD.
     """
     order = order_from(model_dir, data)
     rows = order.rows(step, rank, ranks)
     pages = order.shards.documents(rows.document, COLUMNS)
-    numbers = rows.number[rows.row].tolist()
-    places = zip(
-        numbers, rows.start.tolist(), rows.length.tolist(), rows.document.tolist(), rows.offset.tolist(), strict=True
-    )
-    return [TracedDocument(*place, **page) for place, page in zip(places, pages, strict=True)]
+    columns = (rows.number[rows.row], rows.start, rows.length, rows.document, rows.offset)
+    places = zip(*(column.tolist() for column in columns), strict=True)
+    texts = _texts(order, rows) if text else [None] * len(pages)
+    found = zip(places, pages, texts, strict=True)
+    return [TracedDocument(*place, **{**page, "text": said}) for place, page, said in found]
+
+
+def _texts(order: Order, rows: Rows) -> list[str]:
+    """What every segment says."""
+    tokenizer = Tokenizer.from_file(str(order.shards.directory / "tokenizer.json"))
+    places = zip(rows.row.tolist(), rows.start.tolist(), rows.length.tolist(), strict=True)
+    return [tokenizer.decode(rows.tokens[row, start : start + length].tolist()) for row, start, length in places]
 
 
 def order_from(model_dir: Path, data: Path | None = None) -> Order:

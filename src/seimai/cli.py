@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seimai.errors import RunError, SeimaiError
+from seimai.errors import ConfigError, RunError, SeimaiError
 
 if TYPE_CHECKING:
     pass
@@ -210,13 +210,27 @@ def generate(
 @app.command(epilog="Example: seimai trace model --step 100")
 def trace(
     model: Annotated[Path, typer.Argument(help="Folder of a training.")],
-    step: Annotated[int, typer.Option(min=0, help="Step of the training, from 0.")],
+    step: Annotated[int | None, typer.Option(min=0, help="Step of the training, from 0.")] = None,
+    url: Annotated[list[str] | None, typer.Option(help="Address of a page; repeatable.")] = None,
+    domain: Annotated[list[str] | None, typer.Option(help="Domain with its subdomains; repeatable.")] = None,
+    document: Annotated[list[str] | None, typer.Option("--id", help="Id of a document; repeatable.")] = None,
+    rank: Annotated[int, typer.Option(min=0, help="Only this rank's rows of the step.")] = 0,
+    ranks: Annotated[int, typer.Option(min=1, help="Ranks of the training.")] = 1,
+    data: Annotated[Path | None, typer.Option(help="Folder of token shards, if it was moved.")] = None,
+    text: Annotated[bool, typer.Option("--text", help="Also what the segments say.")] = False,
 ) -> None:
-    """The documents a training step saw: address, archive, offset."""
+    """The documents a training step saw (--step), or the steps that saw a page (--url, --domain, --id)."""
+    from seimai.model.exposure import exposures
     from seimai.model.trace import trace as documents_of
-    from seimai.show import print_trace
+    from seimai.show import print_exposures, print_trace
 
-    print_trace(documents_of(model, step))
+    asked = bool(url or domain or document)
+    if (step is not None) == asked:
+        raise ConfigError("trace: give either --step, or one of --url, --domain and --id")
+    if step is not None:
+        print_trace(documents_of(model, step, data=data, rank=rank, ranks=ranks, text=text))
+    else:
+        print_exposures(exposures(model, urls=url or (), domains=domain or (), ids=document or (), data=data))
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from seimai.model.exposure import Exposure
     from seimai.model.trace import TracedDocument
     from seimai.model.train import Summary
     from seimai.pipeline.job import RunSummary
@@ -19,6 +20,7 @@ __all__ = [
     "console",
     "loss_curve",
     "print_evaluation",
+    "print_exposures",
     "print_rows",
     "print_run",
     "print_table",
@@ -118,8 +120,29 @@ def print_training(summary: "Summary") -> None:
 def print_trace(documents: Sequence["TracedDocument"]) -> None:
     """The documents of a training step."""
     names = ["row", "start", "length", "lang", "url", "warc_file", "warc_offset"]
-    rows = [(d.number, d.start, d.length, d.lang, d.url, d.warc_file, d.warc_offset) for d in documents]
+    rows = [[d.number, d.start, d.length, d.lang, d.url, d.warc_file, d.warc_offset] for d in documents]
+    if any(d.text is not None for d in documents):
+        names, rows = [*names, "text"], [[*row, d.text] for row, d in zip(rows, documents, strict=True)]
     print_table("Documents of the step", names, rows)
+
+
+def print_exposures(found: Sequence["Exposure"]) -> None:
+    """Documents asked for, the steps that saw each, and the last checkpoint that had not seen it."""
+    names = ["document", "url", "split", "seen in steps", "last checkpoint before"]
+    rows = [(e.document, e.url, e.split, _some(e.steps), e.clean_checkpoint) for e in found]
+    print_table("Seen by the training", names, rows)
+
+
+def _some(steps: Sequence[int], most: int = 8) -> str:
+    """The first steps, and how many there are.
+
+    >>> _some([3, 9]), _some(range(100), most=3), _some([])
+    ('3, 9', '0, 1, 2 … (100 steps)', 'never')
+    """
+    if not steps:
+        return "never"
+    shown = ", ".join(str(step) for step in steps[:most])
+    return shown if len(steps) <= most else f"{shown} … ({len(steps)} steps)"
 
 
 def loss_curve(losses: Sequence[float], width: int = 60) -> str:

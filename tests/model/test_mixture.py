@@ -54,6 +54,15 @@ def test_any_place_is_computed_alone() -> None:
     assert number[group == 0][0] == found.counts(far)["g0"]
 
 
+@given(st.lists(WEIGHTS, min_size=1, max_size=3))
+@settings(max_examples=60, deadline=None)
+def test_global_rows_are_the_way_back(weights: list[list[float]]) -> None:
+    found = deal(weights, 300)
+    group, number = found.place(np.arange(1000))
+    for g in range(len(found.names)):
+        assert found.global_rows(g, number[group == g], 1000).tolist() == np.flatnonzero(group == g).tolist()
+
+
 def test_a_phase_keeps_the_places_of_the_phases_before() -> None:
     one, two = deal([[0.5, 0.5]], 1), deal([[0.5, 0.5], [1.0, 0.0]], 300)
     assert np.array_equal(np.stack(one.place(np.arange(300))), np.stack(two.place(np.arange(300))))

@@ -1,5 +1,6 @@
 """An expression keeps what plain Python would keep, nulls as in SQL, and says in one line what it cannot take."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +105,13 @@ def test_mask_over_all_shards(small_tokens: Path) -> None:
     shards = open_tokens(small_tokens)
     tables = [pq.read_table(small_tokens / shard["docs"]) for shard in shards.manifest["shards"]]
     docs = pa.concat_tables(tables).to_pylist()
-    for expression, python in {
+    conditions: dict[str, Callable[[dict[str, Any]], bool]] = {
         "lang == 'ja' and n_tokens > 50": lambda d: d["lang"] == "ja" and d["n_tokens"] > 50,
         "split == 'held_out' or source == 'wiki'": lambda d: d["split"] == "held_out",
         "warc_offset >= 40000 and lang == 'en'": lambda d: d["warc_offset"] >= 40000 and d["lang"] == "en",
         "quality is None and n_bytes < 100": lambda d: d["n_bytes"] < 100,
-    }.items():
+    }
+    for expression, python in conditions.items():
         assert where_mask(shards, expression).tolist() == [python(each) for each in docs], expression
 
 
