@@ -108,16 +108,18 @@ def where_mask(shards: TokenShards, expression: str) -> NDArray[np.bool_]:
     `n_tokens`, `split`, `source` and `lang` stand in the index: an expression over these opens no shard.
     """
     names = where_columns(expression)
-    if not set(names) - set(shards.indexed):
-        return evaluate_where(expression, {name: shards.index_column(name) for name in names}, len(shards.n_tokens))
-    parts = [evaluate_where(expression, table, len(table)) for table in _tables(shards, names)]
-    return np.concatenate([np.empty(0, bool), *parts])
-
-
-def _tables(shards: TokenShards, names: list[str]) -> Iterator[pa.Table]:
-    target = pa.schema([(name, COLUMNS[name]) for name in names])
-    for table in shards.docs_tables(names):
-        yield table.cast(target)
+    columns = {name: shards.index_column(name) for name in names if name in shards.indexed}
+    others = [name for name in names if name not in columns]
+    if not others:
+        return evaluate_where(expression, columns, len(shards.n_tokens))
+    target = pa.schema([(name, COLUMNS[name]) for name in others])
+    parts = [np.empty(0, bool)]
+    for first, table in zip(shards.first_document.tolist(), shards.docs_tables(others), strict=False):
+        mine = {name: column.slice(first, len(table)) for name, column in columns.items()}
+        read = table.cast(target)
+        mine |= {name: read[name].combine_chunks() for name in others}
+        parts.append(evaluate_where(expression, mine, len(table)))
+    return np.concatenate(parts)
 
 
 def _parsed(expression: str) -> ast.expr:
@@ -166,6 +168,15 @@ def _comparisons(node: ast.Compare, columns: Mapping[str, Any]) -> Iterator[Any]
 
 def _comparison(op: ast.cmpop, left: ast.expr, right: ast.expr, columns: Mapping[str, Any]) -> Any:
     value = _value(left, columns)
+    if isinstance(value, pa.DictionaryArray):
+        if not any(isinstance(each, ast.Name) for each in ast.walk(right)):
+            # Source, language and split have few values: these are compared, and the documents look theirs up.
+            return _compared(op, value.dictionary, right, columns).take(value.indices)
+        value = value.dictionary_decode()
+    return _compared(op, value, right, columns)
+
+
+def _compared(op: ast.cmpop, value: Any, right: ast.expr, columns: Mapping[str, Any]) -> Any:
     if isinstance(op, ast.In | ast.NotIn):
         if not isinstance(right, ast.List | ast.Tuple | ast.Set):
             raise ConfigError(f"data.where: {ast.unparse(right)!r} after `in` is no list; write ['a', 'b']")
@@ -176,7 +187,8 @@ def _comparison(op: ast.cmpop, left: ast.expr, right: ast.expr, columns: Mapping
         if not (isinstance(right, ast.Constant) and right.value is None):
             raise ConfigError(f"data.where: `is {ast.unparse(right)}` is not offered; use == or `is None`")
         return pc.is_null(value) if isinstance(op, ast.Is) else pc.is_valid(value)
-    return _COMPARE[type(op)](value, _value(right, columns))
+    other = _value(right, columns)
+    return _COMPARE[type(op)](value, other.dictionary_decode() if isinstance(other, pa.DictionaryArray) else other)
 
 
 def _constant(node: ast.expr) -> Any:

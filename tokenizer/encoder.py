@@ -7,17 +7,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .merge_kernels import encode_words, rank_table
 from .split import pieces
-from .vocabulary import Vocabulary, engine, load
+from .vocabulary import Vocabulary, bytes_name, engine, load
+from .word_cache import WordCache
 
-__all__ = ["CALL_CHARS", "Encoder"]
+__all__ = ["CALL_CHARS", "KERNEL_BYTES", "Encoder"]
 
 CALL_CHARS = 400_000
 """Most characters in one call of the engine (up to 1.2 MB of Japanese): it needs some 30 bytes of memory a byte."""
 
 
+KERNEL_BYTES = 512
+"""Longest pre-token of our own kernel, whose cost grows with the square; longer ones go to the engine, singly."""
+
+
 class Encoder:
-    """A loaded tokenizer that turns texts into ids and proves that they turn back."""
+    """A loaded tokenizer that turns texts into ids and proves that they turn back.
+
+    A text is split by Python's `re`, and each pre-token looked up; those not seen before are merged by our own kernel,
+    all at once. What the kernel is not for (long pre-tokens, another model than BPE, a pattern that leaves characters
+    out) goes through the engine of `tokenizers`, and the ids are the same.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.vocabulary: Vocabulary = load(directory)
@@ -25,6 +36,8 @@ class Encoder:
         lengths = np.array([len(token) for token in self.vocabulary.token_bytes], np.int64)
         self._data = np.frombuffer(b"".join(self.vocabulary.token_bytes), np.uint8)
         self._lengths, self._starts = lengths, np.cumsum(lengths) - lengths
+        self._ranks = rank_table(np.asarray(self.vocabulary.merges, np.int32).reshape(-1, 2), 256)
+        self._words = WordCache(self.vocabulary.pattern, self._encode_words, self.dtype)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -33,6 +46,13 @@ class Encoder:
 
     def ids(self, texts: Sequence[str]) -> list[NDArray[Any]]:
         """Ids of each text, without BOS and EOS; a special token's name in a text is plain text."""
+        found = self._words.ids(texts)
+        missing = [row for row, each in enumerate(found) if each is None]
+        by_engine = iter(self.engine_ids([texts[row] for row in missing]))
+        return [next(by_engine) if each is None else each for each in found]
+
+    def engine_ids(self, texts: Sequence[str]) -> list[NDArray[Any]]:
+        """The same by the engine of `tokenizers` alone, in bounded calls."""
         cut = [list(pieces(text, self.vocabulary.pattern, CALL_CHARS)) for text in texts]
         flat = [piece for each in cut for piece in each]
         encoded: list[NDArray[Any]] = []
@@ -44,6 +64,29 @@ class Encoder:
             encoded[end - 1] if len(each) == 1 else np.concatenate(encoded[end - len(each) : end])
             for each, end in zip(cut, ends, strict=True)
         ]
+
+    def _encode_words(self, words: list[str]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Ids of pre-tokens end to end, and how many each has."""
+        encoded = [word.encode() for word in words]
+        sizes = np.fromiter(map(len, encoded), np.int64, len(encoded))
+        short = sizes <= KERNEL_BYTES
+        if not short.all():
+            return self._with_long(words, encoded, short)
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        return encode_words(np.frombuffer(b"".join(encoded), np.uint8), offsets, self._ranks)
+
+    def _with_long(
+        self, words: list[str], encoded: list[bytes], short: NDArray[np.bool_]
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        each: list[NDArray[Any]] = []
+        for word, data, fits in zip(words, encoded, short.tolist(), strict=True):
+            if fits:
+                one = np.frombuffer(data, np.uint8)
+                each.append(encode_words(one, np.array([0, len(one)]), self._ranks)[0])
+            else:
+                tokens = self._engine.model.tokenize(bytes_name(word.encode()))
+                each.append(np.array([token.id for token in tokens], np.uint32))
+        return np.concatenate(each), np.array([len(ids) for ids in each], np.int64)
 
     def bytes_of(self, ids: NDArray[Any]) -> NDArray[np.uint8]:
         """The UTF-8 bytes that ids stand for, as an array."""
