@@ -76,6 +76,12 @@ class DataConfig(Section):
     """Weights in tokens of sources, languages or `source/lang`; or [[step, weights], …], each from its step on."""
     where: str | None = None
     """Condition over document columns that keeps a document: `lang == 'ja' and quality > 0.6`."""
+    shuffle_window: int | None = Field(default=None, ge=1)
+    """Shards whose documents are shuffled together, for shards that lie far away; all at once if not given."""
+    cache_dir: str | None = None
+    """Folder for shards that are read by address (s3://…, https://…)."""
+    cache_bytes: int = Field(default=32 << 30, ge=1)
+    """Most bytes of shards kept there."""
     skip: tuple[int, ...] = ()
     """Global row numbers (step · batch_rows + row) masked from the loss."""
     verify: Literal["size", "hash"] = "size"

@@ -57,11 +57,11 @@ def evaluate_model(
     shards = open_tokens(tokens_dir)
     if config["tokenizer"]["fingerprint"] != shards.tokenizer["fingerprint"]:
         raise ConfigError(f"{tokens_dir}: encoded with another tokenizer than {model_dir}; encode with the model's own")
-    return bits_per_byte_by_language(model, tokens_dir, max_documents=max_documents)
+    return bits_per_byte_by_language(model, shards, max_documents=max_documents)
 
 
 def bits_per_byte_by_language(
-    model: Transformer, tokens_dir: Path, *, row_tokens: int | None = None, max_documents: int | None = None
+    model: Transformer, tokens: Path | TokenShards, *, row_tokens: int | None = None, max_documents: int | None = None
 ) -> dict[str, LanguageScore]:
     """Score the held-out documents of every language, and `all` together; empty where none is held out.
 
@@ -69,7 +69,7 @@ def bits_per_byte_by_language(
     longest context its window gives. Documents without a known n_bytes are left out. `max_documents` takes so many of
     each language, drawn by a fixed key.
     """
-    shards = open_tokens(tokens_dir)
+    shards = open_tokens(tokens) if isinstance(tokens, Path) else tokens
     documents, n_bytes = _held_out(shards, max_documents)
     if not len(documents):
         return {}

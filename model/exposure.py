@@ -54,7 +54,7 @@ def exposures(
     found = matching_documents(order.shards, urls=urls, domains=domains, ids=ids)
     if not len(found):
         asked = ", ".join([*urls, *domains, *ids])
-        raise InputError(f"{asked}: no document of {order.shards.directory} has it; check the spelling")
+        raise InputError(f"{asked}: no document of {order.shards.store.name} has it; check the spelling")
     document, step = order.steps_with(found, done)
     folders = (model_dir / "checkpoints").glob("step-*[0-9]")
     kept = sorted(int(folder.name.removeprefix("step-")) for folder in folders)

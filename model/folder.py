@@ -13,10 +13,13 @@ from seimai.files import canonical_json, fingerprint, read_json, write_atomic
 
 from .config import TrainConfig
 from .order import Order
+from .store import is_remote
 
 __all__ = ["claim", "locked", "settings_fingerprint"]
 
-FREE_KEYS = frozenset({"train.checkpoint_every", "train.keep_last", "data.verify"})
+FREE_KEYS = frozenset(
+    {"train.checkpoint_every", "train.keep_last", "data.verify", "data.cache_dir", "data.cache_bytes"}
+)
 """Settings that may differ when a training is taken up again: no weight depends on them."""
 
 OPTIONS = {"train.seed": "--seed", "train.steps": "--steps"}
@@ -38,7 +41,7 @@ def locked(out: Path) -> Iterator[None]:
         yield
 
 
-def claim(out: Path, config: TrainConfig, order: Order, data: Path) -> None:
+def claim(out: Path, config: TrainConfig, order: Order, data: Path | str) -> None:
     """Write config.toml and order.json, or check that they say the same; RunError names the first difference."""
     order_path, config_path = out / "order.json", out / "config.toml"
     if config_path.exists():
@@ -46,7 +49,8 @@ def claim(out: Path, config: TrainConfig, order: Order, data: Path) -> None:
     if order_path.exists():
         _check_order(out, order.describe(), read_json(order_path))
     # The path is relative, so that a directory that holds both data and model can be moved; trace finds the data by it.
-    described = {**order.describe(), "data_dir": os.path.relpath(data.resolve(), out.resolve())}
+    place = str(data) if is_remote(data) else os.path.relpath(Path(data).resolve(), out.resolve())
+    described = {**order.describe(), "data_dir": place}
     write_atomic(order_path, canonical_json(described) + "\n")
     write_atomic(config_path, dump_toml(config))
 

@@ -32,7 +32,7 @@ class Order:
 
     def __init__(
         self,
-        tokens_dir: Path,
+        tokens_dir: Path | str,
         *,
         seed: int,
         row_tokens: int,
@@ -40,18 +40,23 @@ class Order:
         mixture: Mixture | None = None,
         where: str | None = None,
         skip: Iterable[int] = (),
+        shuffle_window: int | None = None,
         verify: Verify = "size",
+        cache_dir: Path | None = None,
+        cache_bytes: int = 32 << 30,
     ) -> None:
         """Open the shards and say which documents are trained.
 
         `mixture` weighs groups (sources, languages, or `source/lang`) by tokens, for the whole training or from steps
         on: `[(0, {"en": 1.0}), (1000, {"en": 0.5, "ja": 0.5})]`; documents of no group are not trained. `where` keeps
         documents by an expression (where.py). `skip` holds global row numbers that are masked from the loss.
+        `tokens_dir` may be an address that fsspec reads; then shards come into `cache_dir`, at most `cache_bytes` of
+        them, and a `shuffle_window` of some shards keeps the needed ones few. The window is a setting of the order.
         Raises ConfigError for what cannot be taken and InputError where no document is left.
         """
-        self.shards: TokenShards = open_tokens(tokens_dir, verify=verify)
+        self.shards: TokenShards = open_tokens(tokens_dir, verify=verify, cache_dir=cache_dir, cache_bytes=cache_bytes)
         self.seed, self.row_tokens, self.batch_rows = seed, row_tokens, batch_rows
-        self.mixture, self.where = mixture, where
+        self.mixture, self.where, self.shuffle_window = mixture, where, shuffle_window
         self._skip = np.array(sorted(set(skip)), np.int64)
         trained = ~self.shards.held_out & (self.shards.n_tokens >= 2)
         if not trained.any():
@@ -61,7 +66,7 @@ class Order:
             if not trained.any():
                 raise ConfigError(f"data.where = {where!r}: keeps no training document of {tokens_dir}; loosen it")
         names, phases, masks = self._groups(trained)
-        epochs = Epochs(seed, len(trained))
+        epochs = Epochs(seed, self.shards.first_document, shuffle_window)
         streams = [(name, mask & trained) for name, mask in zip(names, masks, strict=True)]
         for name, mask in streams:
             if not mask.any() and mixture is not None:
@@ -87,7 +92,7 @@ class Order:
             "batch_rows": self.batch_rows,
             "mixture": _plain(self.mixture),
             "where": self.where,
-            "shuffle_window": None,
+            "shuffle_window": self.shuffle_window,
             "skip": self._skip.tolist(),
         }
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from seimai.errors import InputError, VerifyError
 from seimai.files import merkle_root, read_json, sha256_file
 
+from .store import LocalStore, Store, open_store
+
 __all__ = ["FORMAT", "TokenShards", "Verify", "open_tokens"]
 
 FORMAT = "seimai-tokens/1"
@@ -28,7 +30,8 @@ Verify = Literal["size", "hash"]
 class TokenShards:
     """An opened directory; a document's number is its row over all shards in manifest order."""
 
-    directory: Path
+    store: Store
+    """Where the files lie."""
     manifest: dict[str, Any]
     n_tokens: NDArray[np.uint32]
     """Tokens of every document, BOS and EOS included."""
@@ -61,6 +64,15 @@ class TokenShards:
         """Number of the first document of every shard, and the number of all documents."""
         counts = [shard["documents"] for shard in self.manifest["shards"]]
         return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+    def file(self, name: str) -> Path:
+        """The local path of one of the manifest's files."""
+        entry = self._files[name]
+        return self.store.path(name, bytes=entry["bytes"], digest=entry["sha256"])
+
+    @cached_property
+    def _files(self) -> dict[str, dict[str, Any]]:
+        return {file["path"]: file for file in self.manifest["files"]}
 
     def tokens(self, document: int, offset: int = 0, length: int | None = None) -> Tokens:
         """A view of a document's tokens [offset, offset + length), without a copy."""
@@ -101,7 +113,7 @@ class TokenShards:
     def docs_tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """These columns of docs-*.parquet, shard by shard in manifest order."""
         for described in self.manifest["shards"]:
-            path = self.directory / described["docs"]
+            path = self.file(described["docs"])
             try:
                 table = pq.read_table(path, columns=list(columns))
             except (OSError, pa.ArrowInvalid) as error:
@@ -116,7 +128,7 @@ class TokenShards:
         shards = np.searchsorted(self.first_document, asked, "right") - 1
         found: dict[int, dict[str, Any]] = {}
         for shard in np.unique(shards).tolist():
-            path = self.directory / self.manifest["shards"][shard]["docs"]
+            path = self.file(self.manifest["shards"][shard]["docs"])
             local = np.unique(asked[shards == shard]) - self.first_document[shard]
             rows = pq.read_table(path, columns=list(columns)).take(pa.array(local)).to_pylist()
             found |= zip((local + self.first_document[shard]).tolist(), rows, strict=True)
@@ -126,7 +138,7 @@ class TokenShards:
         shard = self._open.get(number)
         if shard is None:
             described = self.manifest["shards"][number]
-            shard = _open_shard(self.directory / described["tokens"], described, self.dtype)
+            shard = _open_shard(self.file(described["tokens"]), described, self.dtype)
             self._open[number] = shard
             if len(self._open) > MAX_OPEN_SHARDS:
                 self._open.popitem(last=False)
@@ -148,16 +160,19 @@ class _Shard:
         return self.values[begin + offset : end]
 
 
-def open_tokens(directory: Path, *, verify: Verify = "size") -> TokenShards:
+def open_tokens(
+    place: Path | str, *, verify: Verify = "size", cache_dir: Path | None = None, cache_bytes: int = 32 << 30
+) -> TokenShards:
     """Open what `seimai encode` wrote; every file is checked by its size, or by its SHA-256 with verify="hash".
 
+    `place` is a directory, or an address that fsspec reads: then files come into `cache_dir` when they are needed, at
+    most `cache_bytes` of them, and each is checked by size and SHA-256 as it comes.
     Raises InputError where there is no such directory and VerifyError where files are missing or changed.
     """
-    path = directory / "manifest.json"
+    store = open_store(place, cache_dir=cache_dir, cache_bytes=cache_bytes)
+    path = store.path("manifest.json")
     if not path.is_file():
-        raise InputError(
-            f"{directory}: no manifest.json, so no token shards; `seimai encode RUN --out DIR` writes them"
-        )
+        raise InputError(f"{place}: no manifest.json, so no token shards; `seimai encode RUN --out DIR` writes them")
     try:
         manifest = read_json(path)
     except ValueError as error:
@@ -165,13 +180,14 @@ def open_tokens(directory: Path, *, verify: Verify = "size") -> TokenShards:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else None
         raise InputError(f"{path}: format {found!r}, not {FORMAT!r}; encode with this version of seimai")
-    _check_files(directory, manifest, verify)
-    return _with_index(directory, manifest)
+    if merkle_root(file["sha256"] for file in manifest["files"]) != manifest["merkle_root"]:
+        raise VerifyError(f"{path}: its files do not give its merkle_root; copy it again")
+    if isinstance(store, LocalStore):
+        _check_files(store.directory, manifest, verify)
+    return _with_index(store, manifest)
 
 
 def _check_files(directory: Path, manifest: dict[str, Any], verify: Verify) -> None:
-    if merkle_root(file["sha256"] for file in manifest["files"]) != manifest["merkle_root"]:
-        raise VerifyError(f"{directory / 'manifest.json'}: its files do not give its merkle_root; copy it again")
     for file in manifest["files"]:
         path = directory / file["path"]
         if not path.is_file():
@@ -182,8 +198,10 @@ def _check_files(directory: Path, manifest: dict[str, Any], verify: Verify) -> N
             raise VerifyError(f"{path}: its SHA-256 is not the manifest's; copy it again or encode again")
 
 
-def _with_index(directory: Path, manifest: dict[str, Any]) -> TokenShards:
-    path = directory / "index.arrow"
+def _with_index(store: Store, manifest: dict[str, Any]) -> TokenShards:
+    files = {file["path"]: file for file in manifest["files"]}
+    entry = files.get("index.arrow", {"bytes": None, "sha256": None})
+    path = store.path("index.arrow", bytes=entry["bytes"], digest=entry["sha256"])
     try:
         with pa.memory_map(str(path)) as file:
             index = pa.ipc.open_file(file).read_all()
@@ -194,7 +212,7 @@ def _with_index(directory: Path, manifest: dict[str, Any]) -> TokenShards:
     if index.num_rows != expected:
         raise VerifyError(f"{path}: {index.num_rows} documents, the shards have {expected}; encode again")
     held_out = columns["split"] == 1
-    return TokenShards(directory, manifest, columns["n_tokens"], held_out, columns["source"], columns["lang"])
+    return TokenShards(store, manifest, columns["n_tokens"], held_out, columns["source"], columns["lang"])
 
 
 def _open_shard(path: Path, described: dict[str, Any], dtype: np.dtype[Any]) -> _Shard:

@@ -32,24 +32,56 @@ Documents = NDArray[np.uint32]
 
 @dataclass
 class Epochs:
-    """The permutations of the whole index, one an epoch, computed as far as asked; shared by the groups."""
+    """The permutations of the whole index, one an epoch, computed as far as asked; shared by the groups.
+
+    With a shuffle window of W shards the shards are permuted, and the documents of each W of them in a row: then a
+    loader that reads in order needs few shards at a time.
+    """
 
     seed: int
-    n_documents: int
+    first_document: Int64s
+    """Number of the first document of every shard, and the number of all documents."""
+    shuffle_window: int | None = None
+    """Shards of a window; None permutes all documents at once."""
     _order: OrderedDict[int, list[Documents]] = field(default_factory=OrderedDict)
 
     def chunk(self, epoch: int, number: int) -> Documents:
-        """Documents at places [number · CHUNK, (number + 1) · CHUNK) of an epoch; empty behind the last."""
+        """The `number`-th stretch of an epoch's order; empty behind the last."""
         chunks = self._order.setdefault(epoch, [])
         self._order.move_to_end(epoch)
         if len(self._order) > KEPT_EPOCHS:
             self._order.popitem(last=False)
-        while len(chunks) <= number and len(chunks) * CHUNK < self.n_documents:
-            first = len(chunks) * CHUNK
-            places = np.arange(first, min(first + CHUNK, self.n_documents), dtype=np.uint64)
-            key = purpose_key(self.seed, "documents", epoch)
-            chunks.append(permute(places, self.n_documents, key).astype(np.uint32))
+        while len(chunks) <= number and (coming := self._next(epoch, len(chunks))) is not None:
+            chunks.append(coming)
         return chunks[number] if number < len(chunks) else np.empty(0, np.uint32)
+
+    def _next(self, epoch: int, number: int) -> Documents | None:
+        if self.shuffle_window is not None:
+            return self._window(epoch, number, self.shuffle_window)
+        first, n_documents = number * CHUNK, int(self.first_document[-1])
+        if first >= n_documents:
+            return None
+        places = np.arange(first, min(first + CHUNK, n_documents), dtype=np.uint64)
+        return permute(places, n_documents, purpose_key(self.seed, "documents", epoch)).astype(np.uint32)
+
+    def _window(self, epoch: int, number: int, size: int) -> Documents | None:
+        """The documents of the `number`-th window of an epoch, permuted among themselves."""
+        sizes = np.diff(self.first_document)
+        # Shards without documents belong to no window, so that none is empty.
+        filled = np.flatnonzero(sizes)
+        places = np.arange(number * size, min((number + 1) * size, len(filled)), dtype=np.uint64)
+        if not len(places):
+            return None
+        order = permute(places, len(filled), purpose_key(self.seed, "shards", epoch)).astype(np.int64)
+        shards = filled[order]
+        ends = np.cumsum(sizes[shards])
+        shift = np.repeat(self.first_document[shards] - ends + sizes[shards], sizes[shards])
+        documents = np.arange(int(ends[-1])) + shift
+        within = permute(
+            np.arange(len(documents), dtype=np.uint64), len(documents), purpose_key(self.seed, "window", epoch, number)
+        )
+        found: Documents = documents[within.astype(np.int64)].astype(np.uint32)
+        return found
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from seimai.files import read_json
 
 from .order import Order
 from .segments import Rows
+from .store import is_remote
 
 __all__ = ["TracedDocument", "order_from", "trace"]
 
@@ -73,7 +74,7 @@ def trace(
 
 def _texts(order: Order, rows: Rows) -> list[str]:
     """What every segment says."""
-    tokenizer = Tokenizer.from_file(str(order.shards.directory / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(order.shards.file("tokenizer.json")))
     places = zip(rows.row.tolist(), rows.start.tolist(), rows.length.tolist(), strict=True)
     return [tokenizer.decode(rows.tokens[row, start : start + length].tolist()) for row, start, length in places]
 
@@ -84,7 +85,8 @@ def order_from(model_dir: Path, data: Path | None = None) -> Order:
     if not path.is_file():
         raise RunError(f"{path}: missing; give the directory that `seimai train --out` wrote")
     described: dict[str, Any] = read_json(path)
-    directory = data or model_dir / described["data_dir"]
+    place: str = described["data_dir"]
+    directory = data or (place if is_remote(place) else model_dir / place)
     order = Order(
         directory,
         seed=described["seed"],
@@ -93,6 +95,8 @@ def order_from(model_dir: Path, data: Path | None = None) -> Order:
         mixture=described["mixture"],
         where=described["where"],
         skip=described["skip"],
+        shuffle_window=described["shuffle_window"],
+        cache_dir=model_dir / "tokens-cache",
     )
     if order.shards.root != described["data"]:
         raise VerifyError(f"{directory}: not the token shards this model saw (their root is {described['data'][:12]}…)")

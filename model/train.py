@@ -61,7 +61,7 @@ class Summary:
 
 def train(
     config: TrainConfig | Path,
-    data: Path,
+    data: Path | str,
     out: Path,
     *,
     steps: int | None = None,
@@ -86,13 +86,13 @@ def train(
         stack.enter_context(reproducible(config.train))
         asked = stack.enter_context(leave_on_signal())
         trained, notes = _run(
-            config, order, data, out, console, lambda done: asked.is_set() or (stop is not None and stop(done))
+            config, order, out, console, lambda done: asked.is_set() or (stop is not None and stop(done))
         )
     return _summary(config, order, out, trained, notes)
 
 
 def _run(
-    config: TrainConfig, order: Order, data: Path, out: Path, console: Console | None, stop: Stop
+    config: TrainConfig, order: Order, out: Path, console: Console | None, stop: Stop
 ) -> tuple[int, tuple[str, ...]]:
     """The loop, top to bottom; steps trained and notes for the user."""
     loop, device = config.train, device_for(config.train)
@@ -103,7 +103,7 @@ def _run(
     made_by = settings_fingerprint(config, order)
     first, tokens, notes = _resume(out, model, optimizers, device, made_by)
     if first == 0:
-        _evaluate(out, "before", config, model, data)
+        _evaluate(out, "before", config, model, order)
     forward: Callable[..., torch.Tensor] = torch.compile(model) if loop.compile else model
     done = first
     with MetricsFile(out / "metrics.jsonl", first) as metrics, show_progress(console, first, loop.steps) as show:
@@ -136,7 +136,7 @@ def _run(
             if leaving:
                 break
     if done == loop.steps:
-        _finish(config, order, data, out, model)
+        _finish(config, order, out, model)
     return done - first, notes
 
 
@@ -165,7 +165,7 @@ def _configured(config: TrainConfig | Path, steps: int | None, seed: int | None)
     return parse_config({**plain, "train": {**plain["train"], **given}}, TrainConfig, place="--steps, --seed")
 
 
-def _order(config: TrainConfig, data: Path) -> Order:
+def _order(config: TrainConfig, data: Path | str) -> Order:
     return Order(
         data,
         seed=config.train.seed,
@@ -174,6 +174,9 @@ def _order(config: TrainConfig, data: Path) -> Order:
         mixture=config.data.mixture,
         where=config.data.where,
         skip=config.data.skip,
+        shuffle_window=config.data.shuffle_window,
+        cache_dir=Path(config.data.cache_dir) if config.data.cache_dir else None,
+        cache_bytes=config.data.cache_bytes,
         verify=config.data.verify,
     )
 
@@ -195,23 +198,23 @@ def _resume(
     return step, int(state["tokens"]), tuple(notes)
 
 
-def _finish(config: TrainConfig, order: Order, data: Path, out: Path, model: Transformer) -> None:
-    _evaluate(out, "after", config, model, data)
+def _finish(config: TrainConfig, order: Order, out: Path, model: Transformer) -> None:
+    _evaluate(out, "after", config, model, order)
     described = {
         "step": config.train.steps,
         "data": order.shards.root,
         "tokenizer": order.shards.tokenizer,
         "config": fingerprint(config.model_dump(mode="json")),
     }
-    save_model(out / "final", model, described, data / "tokenizer.json")
+    save_model(out / "final", model, described, order.shards.file("tokenizer.json"))
 
 
-def _evaluate(out: Path, when: str, config: TrainConfig, model: Transformer, data: Path) -> None:
+def _evaluate(out: Path, when: str, config: TrainConfig, model: Transformer, order: Order) -> None:
     path = out / "eval.json"
     known = read_json(path) if path.exists() else {}
     if not config.train.evaluate or when in known:
         return
-    scores = bits_per_byte_by_language(model, data, max_documents=config.train.evaluate_max_documents)
+    scores = bits_per_byte_by_language(model, order.shards, max_documents=config.train.evaluate_max_documents)
     write_atomic(path, canonical_json({**known, when: as_plain(scores)}) + "\n")
 
 

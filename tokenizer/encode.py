@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from .vocabulary import Vocabulary, load
 __all__ = ["DOCS", "FORMAT", "INDEX", "EncodeSummary", "encode", "encode_shard"]
 
 FORMAT = "seimai-tokens/1"
-VERSION = 1
+VERSION = 2
 """Raised when the same text and tokenizer would give other bytes."""
 FLUSH_TOKENS = 1 << 24
 """Tokens after which a record batch and a row group are written."""
@@ -61,12 +61,19 @@ class EncodeSummary:
 
 
 def encode(
-    source: Path | Sequence[Path], tokenizer: Path, out: Path, *, field: str = "text", part_map: PartMap = map
+    source: Path | Sequence[Path],
+    tokenizer: Path,
+    out: Path,
+    *,
+    field: str = "text",
+    part_map: PartMap = map,
+    told: Callable[[int, int, int], None] | None = None,
 ) -> EncodeSummary:
     """Encode every document of the sources into `out`: one token shard for each text shard, in order of the sources.
 
     Called again, it does only what is missing. The bytes depend on the text and the tokenizer alone. Where `part_map`
     runs in several processes, set TOKENIZERS_PARALLELISM=false in their environment, or each starts threads of its own.
+    `told` hears of every shard: (shards done, shards to do, tokens in this one).
 
     Raises RunError where `out` was encoded with another tokenizer.
     """
@@ -81,8 +88,10 @@ def encode(
     if missing or not made or _shards_listed(manifest_path) != len(shards):
         manifest_path.unlink(missing_ok=True)
         work = partial(_encode_item, tokenizer=tokenizer, out=out, tokenizer_fingerprint=vocabulary.fingerprint)
-        for _ in part_map(work, [(number, shards[number], wanted[number]) for number in missing]):
-            pass
+        coming = part_map(work, [(number, shards[number], wanted[number]) for number in missing])
+        for done, n_tokens in enumerate(coming, start=1):
+            if told is not None:
+                told(done, len(missing), n_tokens)
         _finish(out, tokenizer, vocabulary, len(shards))
     return _summary(out, len(shards), len(missing))
 
@@ -234,7 +243,7 @@ def _encode_item(item: tuple[int, Shard, str], tokenizer: Path, out: Path, token
         "files": [_described(out, name) for name in names],
     }
     write_atomic(marker, json.dumps({**facts, "tally": tally}, ensure_ascii=False, indent=2) + "\n")
-    return number
+    return int(tally["n_tokens"])
 
 
 def _described(out: Path, name: str) -> dict[str, Any]:
