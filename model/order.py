@@ -22,7 +22,10 @@ from .shards import TokenShards, Verify, open_tokens
 from .stream import Epochs, Stream
 from .where import where_mask
 
-__all__ = ["Order", "rows"]
+__all__ = ["FORMAT", "Order", "rows"]
+
+FORMAT = "seimai-order/2"
+"""Raised when the same settings would give other rows."""
 
 Int64s = NDArray[np.int64]
 
@@ -85,7 +88,7 @@ class Order:
     def describe(self) -> dict[str, Any]:
         """What defines the order, as it stands in order.json; equal descriptions give equal rows."""
         return {
-            "format": "seimai-order/1",
+            "format": FORMAT,
             "data": self.shards.root,
             "seed": self.seed,
             "row_tokens": self.row_tokens,
@@ -131,7 +134,7 @@ class Order:
         return pairs[0], pairs[1]
 
     def budget(self, epoch: int = 0) -> dict[str, int]:
-        """One epoch of all groups in tokens: what went in = trained + context of none + skipped by choice.
+        """One epoch of all groups in tokens: what went in = trained + left out by choice.
 
         `tokens` are those of the documents that stand in rows, `pairs` what is trained, `repeated` tokens stand twice
         where a document is cut, `padding` is empty places. `held_out` documents and those that `where` or the mixture

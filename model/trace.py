@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from seimai.errors import RunError, VerifyError
 from seimai.files import read_json
 
-from .order import Order
+from .order import FORMAT, Order
 from .segments import Rows
 from .store import is_remote
 
@@ -85,6 +85,10 @@ def order_from(model_dir: Path, data: Path | None = None) -> Order:
     if not path.is_file():
         raise RunError(f"{path}: missing; give the directory that `seimai train --out` wrote")
     described: dict[str, Any] = read_json(path)
+    if described.get("format") != FORMAT:
+        raise RunError(
+            f"{path}: format {described.get('format')!r}, not {FORMAT!r}; trace with the version that wrote it"
+        )
     place: str = described["data_dir"]
     directory = data or (place if is_remote(place) else model_dir / place)
     order = Order(

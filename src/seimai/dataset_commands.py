@@ -17,14 +17,19 @@ def dataset_stats(
     tokens: Annotated[Path, typer.Argument(help="Folder of token shards.")],
     where: Annotated[str | None, typer.Option(help="Also count what an expression keeps.")] = None,
     hosts: Annotated[int, typer.Option(min=1, help="Largest hosts shown.")] = 20,
+    row_tokens: Annotated[int | None, typer.Option(min=2, help="Also pack an epoch into rows and add it up.")] = None,
 ) -> None:
     """Documents and tokens by split, source, language, quality decile and host."""
     from seimai.model.dataset_stats import dataset_stats as stats_of
+    from seimai.model.order import Order
     from seimai.model.shards import open_tokens
     from seimai.model.where import where_mask
-    from seimai.show import print_stats, print_table
+    from seimai.show import print_rows, print_stats, print_table
 
     print_stats(stats_of(tokens, hosts=hosts))
+    if row_tokens is not None:
+        order = Order(tokens, seed=0, row_tokens=row_tokens, batch_rows=1, where=where)
+        print_rows(f"An epoch in rows of {row_tokens:,}", order.budget())
     if where is not None:
         shards = open_tokens(tokens)
         kept = where_mask(shards, where)
