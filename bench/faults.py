@@ -46,6 +46,7 @@ class Job:
         """The command a user types."""
         engine = ["--scheduler", self.scheduler] if self.scheduler else ["--workers", str(self.workers)]
         sets = [f"input.part_bytes={self.part_bytes}", f"output.shard_bytes={self.shard_bytes}"]
+        sets.append("cleaning.host_min_pages=3")  # the sample's sites are small
         command = [sys.executable, "-m", "seimai", "run", str(ROOT / "configs" / "web_ja_en.toml"), "--out", str(out)]
         command += [word for place in self.inputs for word in ("--input", place)]
         return [*command, *engine, *(word for key in sets for word in ("--set", key))]
@@ -111,6 +112,8 @@ def stage(driver: psutil.Process, out: Path) -> str:
     order = out / "state" / "order.arrow"
     if (out / "manifest.json").exists():
         return "end"
+    if (out / "work" / "repeated_lines").exists():
+        return "repeat"
     if (out / "work" / "clusters").exists():
         return "cluster"
     if (out / "work" / "decisions").exists():

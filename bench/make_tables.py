@@ -1,10 +1,12 @@
-"""Write the Unicode tables of the pipeline: `python bench/make_tables.py`, with a Python of the pinned version.
+"""Write the Unicode tables of the pipeline: `python bench/make_tables.py`, Python and Perl being of the pinned version.
 
-Python 3.11 carries Unicode 14.0.0. Another version changes signals and signatures: it gets a file of its own name, and
-the `VERSION` of measure.py, shingles.py and dedup.py goes up.
+Python 3.11 and Perl 5.36 carry Unicode 14.0.0; only Perl knows the Word_Break property. Another version changes signals
+and signatures: it gets files of its own name, and the `VERSION` of measure.py, shingles.py and dedup.py goes up.
 """
 
+import subprocess
 import sys
+import tomllib
 import unicodedata
 from pathlib import Path
 
@@ -31,6 +33,14 @@ SCRIPTS = {
 JAPANESE = [(0x3041, 0x3096), (0x30A1, 0x30FA), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFD)]
 JAPANESE += [(ord(c), ord(c)) for c in "々〇〻、，。．！？"]
 
+WORD_BREAK = {
+    **{"ALetter": "LETTER", "Hebrew_Letter": "HEBREW", "Numeric": "NUMERIC", "ExtendNumLet": "EXTEND_NUM_LET"},
+    **{"Katakana": "KATAKANA_WORD", "Extend": "EXTEND", "Format": "EXTEND", "ZWJ": "ZWJ", "MidLetter": "MID_LETTER"},
+    **{"MidNum": "MID_NUM", "MidNumLet": "MID_NUM_LET", "Single_Quote": "SINGLE_QUOTE"},
+    **{"Double_Quote": "DOUBLE_QUOTE", "Regional_Indicator": "REGIONAL"},
+}
+EVENTS = "!?.:@。．！？…()[]{}「」『』（）【】〈〉《》〔〕｛｝［］｢｣"
+
 
 def classes() -> NDArray[np.uint8]:
     """The class byte of every code point (unicode_table.py tells the bits)."""
@@ -47,6 +57,70 @@ def classes() -> NDArray[np.uint8]:
             result[first : last + 1] |= script << table.SCRIPT_SHIFT
     for first, last in JAPANESE:
         result[first : last + 1] |= table.JAPANESE_BIT
+    return result
+
+
+def perl(program: str) -> str:
+    """What a Perl program prints; ends here unless Perl has the pinned version of Unicode."""
+    shown = subprocess.run(
+        ["perl", "-MUnicode::UCD", "-e", "print Unicode::UCD::UnicodeVersion(), qq(\n);" + program],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    version, _, rest = shown.partition("\n")
+    if version != table.UNICODE_VERSION:
+        sys.exit(f"this Perl has Unicode {version}; the pinned one is {table.UNICODE_VERSION}")
+    return rest
+
+
+def word_classes() -> NDArray[np.uint16]:
+    """The word class of every code point: Perl's Word_Break, tailored as unicode_table.py tells."""
+    number = {name: value for value, name in enumerate(table.WORD_CLASSES)}
+    result = np.zeros(CODE_POINTS, np.uint16)
+    for code in range(CODE_POINTS):
+        if unicodedata.category(chr(code)) in ("Lu", "Ll", "Lt", "Lm", "Lo", "Nl"):
+            result[code] = number["OTHER_LETTER"]
+    test = "; ".join(f"print qq($_ {name}\\n) if $c =~ /\\p{{WB={name}}}/" for name in WORD_BREAK)
+    pictures = "print qq($_ PICTURE\\n) if $c =~ /\\p{ExtPict}/ && $c =~ /\\p{WB=Other}/"
+    for line in perl(f"for (0..0xD7FF, 0xE000..0x10FFFF) {{ my $c = chr; {test}; {pictures} }}").splitlines():
+        code, name = line.split()
+        result[int(code)] = number[WORD_BREAK.get(name, name)]
+    scripts = classes() >> table.SCRIPT_SHIFT & 3
+    kinds = (result == number["OTHER_LETTER"]) | (result == number["LETTER"])
+    result[kinds & (scripts == table.HIRAGANA)] = number["HIRAGANA_WORD"]
+    result[kinds & (scripts == table.HAN)] = number["HAN_WORD"]
+    result[[ord("ー"), ord("ｰ")]] = number["LONG"]
+    result[[code for code in range(CODE_POINTS) if chr(code).isspace()]] = number["SPACE"]
+    return result
+
+
+def listed(name: str) -> list[int]:
+    """The code points of a set of character_sets.toml."""
+    sets = tomllib.loads((Path(__file__).parent / "character_sets.toml").read_text(encoding="utf-8"))
+    found = []
+    for item in sets[name].split():
+        first, _, last = item.partition("-")
+        found += range(int(first, 16), int(last or first, 16) + 1)
+    return found
+
+
+def marks() -> NDArray[np.uint16]:
+    """The two bytes of every code point that signals ask (unicode_table.py tells the bits)."""
+    result = word_classes()
+    result[listed("terminal")] |= table.TERMINAL_BIT
+    result[listed("special")] |= table.SPECIAL_BIT
+    result |= table.NOT_PUNCTUATION_BIT
+    result[listed("punctuation")] &= 0xFFFF ^ table.NOT_PUNCTUATION_BIT
+    value = classes()
+    kind = value & table.CATEGORY_MASK
+    controls = [*range(0x09), *range(0x0E, 0x20), *range(0x7F, 0xA0)]
+    result[[*controls, 0xFFFD, *map(ord, "縺繧繝")]] |= table.BROKEN_BIT
+    result[kind == table.UNKNOWN] |= table.BROKEN_BIT
+    result[(value & table.BREAK_BIT) > 0] |= table.EVENT_BIT
+    result[[ord(c) for c in EVENTS]] |= table.EVENT_BIT
+    result[kind == table.LETTER] |= table.LETTER_BIT
+    result[np.isin(kind, [table.LETTER, table.MARK, table.NUMBER])] |= table.PLAIN_BIT
     return result
 
 
@@ -103,9 +177,11 @@ def main() -> None:
     arrays["fold_second_block_of"], arrays["fold_second_blocks"] = two_steps(seconds)
     arrays["fold_pairs"] = np.array([first << 32 | second for first, second in order], np.int64)
     arrays["fold_composed"] = np.array([pairs[pair] for pair in order], np.int32)
-    out = Path(table.__file__).parent / f"unicode_{table.UNICODE_VERSION.replace('.', '_')}.npz"
-    np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
-    print(f"{out.name}: {out.stat().st_size:,} bytes")
+    block_of, blocks = two_steps(marks())
+    for kind, found in (("unicode", arrays), ("marks", {"block_of": block_of, "blocks": blocks})):
+        out = Path(table.__file__).parent / f"{kind}_{table.UNICODE_VERSION.replace('.', '_')}.npz"
+        np.savez_compressed(out, **found)  # type: ignore[arg-type]
+        print(f"{out.name}: {out.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

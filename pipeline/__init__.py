@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .charset import Decoded, decode_html
-    from .dedup import minhash
+    from .duplicates import duplicate_clusters, read_signatures, to_datasketch
     from .extract import Extracted, extract_text
     from .job import RunSummary, polish
     from .language import identify_language
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .measure import signals
     from .run import Engine
     from .settings import RunConfig
-    from .shingles import shingle_hashes
+    from .shingles import minhash, shingle_hashes
 
 _HOMES = {
     "Decoded": "charset",
@@ -27,12 +27,15 @@ _HOMES = {
     "RunConfig": "settings",
     "RunSummary": "job",
     "decode_html": "charset",
+    "duplicate_clusters": "duplicates",
     "extract_text": "extract",
     "identify_language": "language",
+    "minhash": "shingles",
     "polish": "job",
-    "minhash": "dedup",
+    "read_signatures": "duplicates",
     "shingle_hashes": "shingles",
     "signals": "measure",
+    "to_datasketch": "duplicates",
     "verify": "manifest",
 }
 
@@ -43,12 +46,15 @@ __all__ = [
     "RunConfig",
     "RunSummary",
     "decode_html",
+    "duplicate_clusters",
     "extract_text",
     "identify_language",
     "minhash",
     "polish",
+    "read_signatures",
     "shingle_hashes",
     "signals",
+    "to_datasketch",
     "verify",
 ]
 

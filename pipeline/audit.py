@@ -1,4 +1,4 @@
-"""The audit: a seeded sample of the documents each reason dropped, with their text."""
+"""The audit: a seeded sample of the documents each reason dropped, with their text and what cleaning cut from it."""
 
 from hashlib import blake2b
 from pathlib import Path
@@ -10,10 +10,14 @@ import pyarrow.parquet as pq
 from seimai.files import atomic, canonical_json, read_json, write_atomic
 
 from .document import schema
+from .edits import cut_pieces, edited_texts, read_edits
 from .order import Batch
 from .read import SAMPLE_CHARS, SAMPLE_COLUMNS
 
 __all__ = ["merge_samples", "sample_batch"]
+
+PIECES, PIECE_CHARS = 100, 200
+"""Cut pieces that a sample shows, and characters of each."""
 
 
 def sample_batch(run: Path, work: Path, batch: Batch, keep: int) -> None:
@@ -24,17 +28,28 @@ def sample_batch(run: Path, work: Path, batch: Batch, keep: int) -> None:
     chosen: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for entry in batch.entries:
         decisions = pq.read_table(run / "decisions" / f"{entry.part}.parquet", columns=["id", "reason"])
-        reasons = decisions["reason"].to_pylist()
-        rows = [at for at, reason in enumerate(reasons) if reason is not None]
-        if not rows or not keep:
+        if not keep or decisions["reason"].null_count == len(decisions):
             continue
         documents = pq.read_table(run / "documents" / f"{entry.part}.parquet", columns=["id", "url", "gate", "text"])
-        for at, row in zip(rows, documents.take(rows).to_pylist(), strict=True):
-            if row["gate"] is None:
-                text = row["text"][:SAMPLE_CHARS]
-                sample = {"id": row["id"], "url": row["url"], "reason": reasons[at], "text": text}
-                _keep_smallest(chosen, reasons[at], sample, keep)
+        documents = documents.append_column("reason", decisions["reason"])
+        found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+        for at, row in enumerate(documents.select(["id", "gate", "reason"]).to_pylist()):
+            if row["gate"] is None and row["reason"] is not None:
+                _keep_smallest(found, row["reason"], {"id": row["id"], "at": at}, keep)
+        places = [sample["at"] for samples in found.values() for _, sample in samples]
+        for sample in _samples(documents.take(pa.array(places, pa.int64())), read_edits(run, entry.part)):
+            _keep_smallest(chosen, sample["reason"], sample, keep)
     write_atomic(work / f"audit-{batch.number:06d}.json", canonical_json(chosen))
+
+
+def _samples(documents: pa.Table, edits: list[pa.Table]) -> list[dict[str, Any]]:
+    """The rows of the audit's file: the beginnings of the texts as cleaning left them, and what it took."""
+    texts, cut = edited_texts(documents, edits).to_pylist(), cut_pieces(documents, edits)
+    rows = documents.select(["id", "url", "reason"]).to_pylist()
+    return [
+        {**row, "text": text[:SAMPLE_CHARS], "cut": [piece[:PIECE_CHARS] for piece in pieces[:PIECES]]}
+        for row, text, pieces in zip(rows, texts, cut, strict=True)
+    ]
 
 
 def merge_samples(run: Path, work: Path, batches: int, keep: int) -> None:

@@ -5,22 +5,28 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from seimai.errors import RunError
 from seimai.files import fingerprint
 
-from . import audit, cluster, decide, presets, write
-from .dedup import DedupConfig
+from . import audit, cluster, decide, edits, line_rules, order, presets, repeated_lines, shingles, write
+from .cluster_source import RunSource
+from .document import CLUSTER_COLUMNS, schema
+from .edits import STEPS
 from .order import Batch, batches, read_entries
 from .presets import QualityConfig
 from .progress import Progress
+from .repeated_lines import Search
 from .run import Engine
 from .settings import RunConfig
 from .state import Marker, commit, forget, marked_parts, read_marker
 from .write import OutputConfig, ShardPlan
 
-__all__ = ["Job", "cluster_run", "decide_run", "write_run"]
+__all__ = ["Job", "cluster_run", "decide_run", "repeated_run", "write_run"]
+
+STEPS_VERIFIED, STEPS_UNVERIFIED = 9, 7
+"""Passes of clustering over the documents, as the progress bar counts them."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -37,35 +43,104 @@ class Job:
     changing: Callable[[], None]
 
 
-def cluster_run(job: Job, *, config: RunConfig, rows: int, signatures: str) -> str:
-    """Write `clusters/`; returns the fingerprint of the result."""
+def repeated_run(job: Job, *, config: RunConfig, rows: int, lines: str) -> str:
+    """Write the edits of repeated lines; returns the fingerprint of the result.
+
+    `lines` is a digest of the documents and of the line rules' edits.
+    """
     run, owner, engine, progress = job.run, job.owner, job.engine, job.progress
-    bands = {"bands": config.dedup.bands, "rows": config.dedup.rows}
-    made = fingerprint({"version": cluster.VERSION, "bands": bands, "signatures": signatures})
+    settings = config.cleaning.model_dump(mode="json", exclude={"line_rules", "memory_mb"})
+    versions = [repeated_lines.VERSION, line_rules.VERSION, edits.VERSION]
+    made = fingerprint({"versions": versions, "settings": settings, "lines": lines})
+    if _stands(run, "repeated_lines", made):
+        return made
+    job.changing()
+    search = repeated_lines.Search(run, _fresh(run / "work" / "repeated_lines"), config.cleaning)
+    progress.begin("repeated lines", 2 * rows)
+    files: list[int] = []
+    sums = dict.fromkeys(("lines", "hosts", "copies"), 0)
+    count = partial(_count_lines, search=search)
+    for batch, (made_files, found) in _all(engine, count, batches(run / "state" / "order.arrow")):
+        files.append(sum(files[-1:]) + made_files)
+        sums = {kind: sums[kind] + found[kind] for kind in sums}
+        progress.advance("repeated lines", batch.rows)
+    ranges = {kind: max(1, -(-total // search.rows)) for kind, total in sums.items()}
+    by_kind = {
+        "hosts": partial(_large_hosts, search=search, ranges=ranges["hosts"]),
+        "lines": partial(_repeated, search=search, ranges=ranges["lines"], host_ranges=ranges["hosts"]),
+        "copies": partial(_copied, search=search, ranges=ranges["copies"]),
+    }
+    for kind, function in by_kind.items():
+        for _ in _all(engine, function, range(ranges[kind])):
+            pass
+    cut = partial(_cut_lines, search=search, owner=owner, made=made, files=[0, *files], ranges=ranges)
+    for batch, _ in _all(engine, cut, batches(run / "state" / "order.arrow")):
+        progress.advance("repeated lines", batch.rows)
+    _sweep(run, "repeated_lines")
+    shutil.rmtree(search.work)
+    progress.end("repeated lines")
+    return made
+
+
+def cluster_run(job: Job, *, config: RunConfig, rows: int, signatures: str, columns: str) -> str:
+    """Write `clusters/`; returns the fingerprint of the result.
+
+    `signatures` and `columns` are digests of the signatures, and of everything else that documents are chosen by.
+    """
+    run, owner, engine, progress = job.run, job.owner, job.engine, job.progress
+    made = fingerprint({**_clustering_parts(config, columns), "signatures": signatures})
     if _stands(run, "clusters", made):
         return made
     job.changing()
-    work = _fresh(run / "work" / "clusters")
-    progress.begin("clusters", 3 * rows)
-    starts: list[tuple[int, int]] = []
-    keys = 0
-    split = partial(_split, run=run, work=work, config=config.dedup)
-    for batch, count in _all(engine, split, batches(run / "state" / "order.arrow")):
-        keys += count
-        starts.append((batch.number, batch.first_row))
-        progress.advance("clusters", batch.rows)
-    ranges = cluster.key_ranges(keys)
-    for _ in _all(engine, partial(_edges, work=work, count=len(starts)), ranges):
-        progress.advance("clusters", rows // len(ranges))
-    if rows:
-        engine.run_one(partial(_components, work, len(starts), len(ranges)), rows)
-    assign = partial(_assign, run=run, owner=owner, work=work, starts=starts, documents=rows, made=made)
-    for batch, _ in _all(engine, assign, batches(run / "state" / "order.arrow")):
+    memory_bytes = config.dedup.memory_mb * 1_000_000
+    # What stands of a killed run's work is gone on with, if it was cut into the same pieces.
+    place = run / "work" / "clusters"
+    work = place / fingerprint([made, memory_bytes, order.BATCH_ROWS, order.BATCH_PARTS])[:16]
+    for other in place.iterdir() if place.exists() else ():
+        if other != work:
+            shutil.rmtree(other)
+    work.mkdir(parents=True, exist_ok=True)
+    shape, threshold = config.dedup.shape, config.dedup.threshold if config.dedup.verify else None
+    source = RunSource(run, config.dedup, config.quality)
+    task = cluster.Clustering(
+        work, source, shape.bands, shape.rows, config.dedup.num_perm, threshold, memory_bytes
+    )  # fmt: skip
+    progress.begin("clusters", (STEPS_VERIFIED if config.dedup.verify else STEPS_UNVERIFIED) * rows)
+
+    def everywhere(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        yield from (found for _, found in _all(engine, function, items))
+        progress.advance("clusters", rows)
+
+    def gather() -> Iterator[Batch]:
+        return batches(run / "state" / "order.arrow")
+
+    found = cluster.find_clusters(task, gather, everywhere)
+    tally = {name: found.get(name, 0) for name in ("documents", "same_text", "same_url", "compared", "cut")}
+    spans = [range(batch.first_row, batch.first_row + batch.rows) for batch in gather()]
+    assign = partial(_assign, run=run, owner=owner, task=task, spans=spans, made=made, tally=tally)
+    for batch, _ in _all(engine, assign, gather()):
         progress.advance("clusters", batch.rows)
     _sweep(run, "clusters")
-    shutil.rmtree(work)
+    shutil.rmtree(place)
     progress.end("clusters")
     return made
+
+
+def _clustering_parts(config: RunConfig, columns: str) -> dict[str, Any]:
+    """What clusters follow from, apart from the signatures."""
+    dedup = config.dedup
+    parts: dict[str, Any] = {
+        "versions": [cluster.VERSION, shingles.VERSION],
+        "shape": [dedup.shape.bands, dedup.shape.rows],
+        "threshold": dedup.threshold if dedup.verify else None,
+        "where": [dedup.same_url, dedup.within, dedup.scope],
+    }
+    if dedup.same_url or dedup.within != "everything" or dedup.scope == "after":
+        parts["columns"] = columns
+    if dedup.scope == "after":
+        parts["quality"] = {lang: section.model_dump(mode="json") for lang, section in config.quality.items()}
+        parts["presets"] = presets.VERSION
+    return parts
 
 
 def decide_run(job: Job, *, config: RunConfig, rows: int, columns: str) -> str:
@@ -77,6 +152,7 @@ def decide_run(job: Job, *, config: RunConfig, rows: int, columns: str) -> str:
             "versions": [decide.VERSION, presets.VERSION],
             "quality": quality,
             "samples": config.output.audit_samples,
+            "keep": config.dedup.keep,
             "columns": columns,
         }
     )
@@ -96,7 +172,7 @@ def decide_run(job: Job, *, config: RunConfig, rows: int, columns: str) -> str:
             pass
     each = partial(
         _decide, run=run, owner=owner, work=work, quality=config.quality, ranges=ranges if shared else 0, made=made,
-        samples=config.output.audit_samples,
+        samples=config.output.audit_samples, keep=config.dedup.keep,
     )  # fmt: skip
     for batch, _ in _all(engine, each, batches(run / "state" / "order.arrow")):
         progress.advance("decide", batch.rows)
@@ -116,7 +192,9 @@ def write_run(job: Job, *, config: RunConfig) -> None:
     def missing() -> Iterator[tuple[ShardPlan, str]]:
         for plan in write.plan_shards(_kept_bytes(run), config.output.shard_bytes):
             planned.add(plan.name)
-            made = fingerprint({"version": write.VERSION, "output": settings, "parts": _digests(run, plan)})
+            made = fingerprint(
+                {"versions": [write.VERSION, edits.VERSION], "output": settings, "parts": _digests(run, plan)}
+            )
             marker = read_marker(run, "write", plan.name)
             if marker is None or not marker.vouches(run, made):
                 job.changing()
@@ -179,7 +257,7 @@ def _digests(run: Path, plan: ShardPlan) -> list[Any]:
     """What a shard is made of: each part's files by digest, and the bytes before it."""
     found = []
     for part, before in plan.parts:
-        markers = [read_marker(run, stage, part) for stage in ("read", "signals", "clusters", "decisions")]
+        markers = [read_marker(run, stage, part) for stage in ("read", *STEPS, "signals", "clusters", "decisions")]
         found.append([part, before, [f["sha256"] for m in markers if m is not None for f in m.files]])
     return found
 
@@ -187,24 +265,38 @@ def _digests(run: Path, plan: ShardPlan) -> list[Any]:
 # What runs in a worker: items first, the rest bound by the driver.
 
 
-def _split(batch: Batch, run: Path, work: Path, config: DedupConfig) -> int:
-    return cluster.split_keys(run, work, batch, config)
+def _count_lines(batch: Batch, search: Search) -> tuple[int, dict[str, int]]:
+    return repeated_lines.split_batch(batch, search)
 
 
-def _edges(wanted: cluster.KeyRange, work: Path, count: int) -> int:
-    return cluster.edges_of_range(work, count, wanted)
+def _large_hosts(number: int, search: Search, ranges: int) -> int:
+    return repeated_lines.hosts_of_range(number, search, ranges)
 
 
-def _components(work: Path, count: int, ranges: int, documents: int) -> None:
-    cluster.components(work, count, ranges, documents)
+def _repeated(number: int, search: Search, ranges: int, host_ranges: int) -> int:
+    return repeated_lines.lines_of_range(number, search, ranges, host_ranges)
+
+
+def _copied(number: int, search: Search, ranges: int) -> int:
+    return repeated_lines.copies_of_range(number, search, ranges)
+
+
+def _cut_lines(batch: Batch, search: Search, owner: str, made: str, files: list[int], ranges: dict[str, int]) -> None:
+    for entry, table in repeated_lines.edits_of_batch(batch, search, files[batch.number], ranges):
+        marker = Marker("repeated_lines", entry.part, made, {}, entry.rows, tally=line_rules.cut_tally(table))
+        tables = {edits.edit_path("repeated_lines", entry.part): table} if len(table) else {}
+        commit(search.run, owner, marker, tables)
 
 
 def _assign(
-    batch: Batch, run: Path, owner: str, work: Path, starts: list[tuple[int, int]], documents: int, made: str
+    batch: Batch, run: Path, owner: str, task: cluster.Clustering, spans: list[range], made: str, tally: dict[str, int]
 ) -> None:
-    for entry, table in zip(batch.entries, cluster.assign(run, work, batch, starts, documents), strict=True):
-        marker = Marker("clusters", entry.part, made, {}, entry.rows)
-        commit(run, owner, marker, {f"clusters/{entry.part}.parquet": table})
+    table = cluster.cluster_table(task, batch, spans).cast(schema(CLUSTER_COLUMNS))
+    for entry in batch.entries:
+        # Tallies are summed over markers, so the run's stands in one of them.
+        marker = Marker("clusters", entry.part, made, {}, entry.rows, tally=tally if entry.first_row == 0 else {})
+        part = table.slice(entry.first_row - batch.first_row, entry.rows)
+        commit(run, owner, marker, {f"clusters/{entry.part}.parquet": part})
 
 
 def _candidates(batch: Batch, run: Path, work: Path, quality: dict[str, QualityConfig], ranges: int) -> int:
@@ -217,10 +309,10 @@ def _rank(number: int, work: Path, count: int) -> None:
 
 def _decide(
     batch: Batch, run: Path, owner: str, work: Path, quality: dict[str, QualityConfig], ranges: int, made: str,
-    samples: int,
+    samples: int, keep: int | Literal["rehydrate"],
 ) -> None:  # fmt: skip
     for entry in batch.entries:
-        decided = decide.decide_part(run, work, entry, quality, ranges)
+        decided = decide.decide_part(run, work, entry, quality, ranges, keep)
         marker = Marker("decisions", entry.part, made, {}, entry.rows, tally=decided.tally)
         commit(run, owner, marker, {f"decisions/{entry.part}.parquet": decided.table})
     audit.sample_batch(run, work, batch, samples)

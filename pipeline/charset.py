@@ -12,7 +12,7 @@ from .charset_score import Family, plausibility
 
 __all__ = ["VERSION", "Decoded", "Source", "decode_html"]
 
-VERSION = 1
+VERSION = 2
 """Part of the fingerprint of every stage that decodes pages; covers the charset_* modules too."""
 
 Source = Literal["bom", "http", "meta", "detector"]
@@ -22,6 +22,7 @@ PRESCAN_BYTES = 4096  # browsers look at 1024; Japanese pages of the 2000s put c
 SAMPLE_BYTES = 16 * 1024  # of the non-ASCII parts; enough to tell encodings apart, about 1 ms a candidate
 MAX_LABEL_CHARS = 64
 CERTAIN = 0.4  # a declared encoding that reads without a fault and at least this well is not doubted
+HIRAGANA_SHARE = 0.25
 DECLARED_BONUS = 0.4
 ESCAPE_BONUS = 1.0  # an escape to JIS X 0208 stands in no other text
 
@@ -31,6 +32,8 @@ _META = re.compile(rb"<meta[\s/]([^>]*)", re.IGNORECASE)
 _META_CHARSET = re.compile(rb"""charset\s*=\s*["']?\s*([^\s"'/>;]+)""", re.IGNORECASE)
 _XML = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']\s*([^\s"'>]+)""", re.IGNORECASE)
 _JIS_ESCAPE = re.compile(rb"\x1b(?:\$[@B]|\$\(D|\(I)")
+_ASCII = bytes(range(128))
+_HIRAGANA = {"shift_jis": re.compile(rb"\x82[\x9f-\xf1]"), "euc-jp": re.compile(rb"\xa4[\xa1-\xf3]")}
 _HIGH_PART = re.compile(rb"(?:[\x80-\xff]+[\x40-\x7e]?)+")
 
 _JAPANESE: dict[str, Callable[[bytes], str]] = {
@@ -141,12 +144,23 @@ def _choose(payload: bytes, declared: list[_Candidate]) -> _Candidate:
         return _named("utf-8", declared)
     if wide := _wide(payload):
         return _named(wide, declared)
+    if declared and _is_full_of_hiragana(payload, first.charset):
+        return first
     sample = _sample(payload)
     if declared and CODECS[first.charset] != "cp1252" and _score(sample, first) - first.bonus >= CERTAIN:
         text = _decode_sample(sample, first.charset)
         if BAD not in text:
             return first
     return max(_with_guesses(payload, sample, declared), key=lambda candidate: _score(sample, candidate))
+
+
+def _is_full_of_hiragana(payload: bytes, charset: str) -> bool:
+    """Whether a quarter of the bytes above 127 are hiragana in that encoding: no other reads them as writing too."""
+    pattern = _HIRAGANA.get(charset)
+    if pattern is None:
+        return False
+    part = payload[: 4 * SAMPLE_BYTES]
+    return 2 * len(pattern.findall(part)) >= HIRAGANA_SHARE * len(part.translate(None, _ASCII)) > 0
 
 
 def _choose_for_ascii(payload: bytes, declared: list[_Candidate], first: _Candidate) -> _Candidate:

@@ -29,6 +29,8 @@ _RUN_WINDOW = 64  # bytes looked ahead to find the end of a run; a longer run is
 # ISO-2022-JP: escapes, and the shifts SO and SI of 7-bit kana.
 _SHIFT = re.compile(rb"\x1b\([BJIH]|\x1b\$[@B]|\x1b\$\([@BD]|\x1b&@|[\x0e\x0f]")
 _SHIFT_TO_SET = {b"$@": "kanji", b"$B": "kanji", b"$(@": "kanji", b"$(B": "kanji", b"$(D": "supplement", b"(I": "kana"}
+# What Python's codec reads otherwise: shifts to kana, JIS-Roman, and a line that ends in kanji.
+_ODD_JIS = re.compile(rb"[\x0e\x0f]|\x1b\(J|\x1b\$[@B][^\x1b\r\n]*(?:[\r\n]|\Z)")
 _CUT_SHIFT = re.compile(rb"\x1b(?:\(|\$\(?|&)?\Z")
 _TO_HIGH = bytes(b | 0x80 if 0x21 <= b <= 0x7E else b if b < 0x80 else 0xFF for b in range(256))
 _LINE_END = re.compile(rb"[\r\n]")
@@ -73,6 +75,11 @@ def decode_iso_2022_jp(payload: bytes) -> str:
     >>> decode_iso_2022_jp(b"\\x1b$B-!$\\"\\x1b(I6^\\x1b(B.")
     '①あｶﾞ.'
     """
+    if not _ODD_JIS.search(payload):
+        try:
+            return _microsoft_signs(payload.decode("iso2022_jp"))
+        except UnicodeDecodeError:
+            pass
     cut = _CUT_SHIFT.search(payload)
     return decode_euc_jp(_as_euc_jp(payload[: cut.start()] if cut else payload)) + (BAD if cut else "")
 

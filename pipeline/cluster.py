@@ -1,191 +1,146 @@
-"""Clusters of near-duplicates: signatures in, the id of the cluster's first document and its size out.
+"""Clusters of duplicates: signatures in, the id of the cluster's first document and its size out.
 
-Out of core: band keys are sorted per batch, read back by ranges of the key, and become edges (a bucket's first
-document to each other one); components are found in one parent array of 8 bytes a document that lies in a mapped file.
-The work directory takes 16 bytes a document and band for the keys while the stage runs.
+Out of core, in steps, each a map over batches or ranges that leaves sorted files (`sorted_files.py`):
+
+1. `hashes`: ids, and the 128-bit hashes of texts (of URLs too, where asked for), sorted
+2. `same_text`, `same_url`: documents of one hash are joined to the first; of one text, only the first goes on
+3. `bands`: the band keys of every document that goes on, sorted
+4. `near`: documents that share a band key are joined to the first that has it
+5. `sets`: the shingle sets of all that are in such an edge, carried to the edge's centre
+6. `held`: edges that stand exact Jaccard, after regrouping; without a threshold step 4 is the last
+7. `components` of all edges, in blocks of rows
+
+No step's memory grows with the corpus: `memory_bytes` bounds it. What an item of a step found stands in a JSON file
+written last, so that a killed run goes on where it was; a step's files go when no later step reads them.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from numba import njit
+from numpy.typing import NDArray
 
-from seimai.files import atomic
+from seimai.files import canonical_json, read_json, write_atomic
 
-from .dedup import DedupConfig, band_keys
-from .document import CLUSTER_COLUMNS, schema
+from . import cluster_steps as steps
+from .candidates import key_ranges
+from .cluster_steps import Clustering, Found, Hashed, Signed, Source
+from .components import blocks_of
 from .order import Batch
+from .verify import CELLS, centre_ranges
 
-__all__ = ["VERSION", "KeyRange", "assign", "components", "edges_of_range", "key_ranges", "split_keys"]
+__all__ = ["VERSION", "Clustering", "Everywhere", "Hashed", "Signed", "Source", "cluster_table", "find_clusters"]
 
-VERSION = 1
-RANGE_ENTRIES = 4_000_000
-"""Keys that one task sorts at a time: about 200 MB."""
-ID_BYTES = 16
+VERSION = 2
 
-
-@dataclass(frozen=True, slots=True)
-class KeyRange:
-    """The band keys in [low, high]."""
-
-    number: int
-    low: int
-    high: int
+Everywhere = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""A function of every item, on all workers: the results, in order."""
 
 
-def split_keys(run: Path, work: Path, batch: Batch, config: DedupConfig) -> int:
-    """Write a batch's band keys, sorted, with their document numbers, and its ids; returns the number of keys."""
-    keys: list[np.ndarray] = []
-    rows: list[np.ndarray] = []
-    with atomic(work / f"ids-{batch.number:06d}.bin") as ids, ids.open("wb") as file:
-        for entry in batch.entries:
-            path = run / "signatures" / f"{entry.part}.parquet"
-            table = pq.read_table(path, columns=["id", "signature"])
-            for identity in table["id"].to_pylist():
-                file.write(bytes.fromhex(identity))
-            signature = table["signature"].combine_chunks()
-            present = np.flatnonzero(np.asarray(signature.is_valid()))
-            if len(present) == 0:
-                continue
-            matrix = np.frombuffer(b"".join(signature.drop_null().to_pylist()), "<u4").reshape(len(present), -1)
-            keys.append(band_keys(matrix, config.bands, config.rows).reshape(-1))
-            rows.append(np.repeat(present + entry.first_row, config.bands))
-    key = np.concatenate(keys) if keys else np.empty(0, np.uint64)
-    row = np.concatenate(rows) if rows else np.empty(0, np.int64)
-    by_key = np.lexsort((row, key))
-    _write(work / f"keys-{batch.number:06d}.arrow", {"key": key[by_key], "row": row[by_key].astype(np.int64)})
-    return len(key)
+def find_clusters(job: Clustering, batches: Callable[[], Iterable[Batch]], everywhere: Everywhere) -> dict[str, int]:
+    """All steps that do not stand yet, so that `cluster_table` can answer; `batches` gives the run's batches anew.
 
-
-def key_ranges(entries: int) -> list[KeyRange]:
-    """Even ranges of the 64-bit key space, so many that each holds about four million of `entries` keys.
-
-    >>> [r.number for r in key_ranges(9_000_000)], key_ranges(0)[0].high == 2**64 - 1
-    ([0, 1, 2], True)
+    Returns how many documents take part (`documents`); edges that are new at each step (`same_text`, `same_url`,
+    `near`, `held`); documents compared with the centres of their stars (`compared`), and how often a centre refused
+    (`cut`); bytes written (`disk_bytes`), and the most that lay on disk at once (`disk_bytes_peak`).
     """
-    count = max(1, -(-entries // RANGE_ENTRIES))
-    cuts = [(2**64 * n) // count for n in range(count + 1)]
-    return [KeyRange(n, cuts[n], cuts[n + 1] - 1) for n in range(count)]
+    run = _Steps(job, everywhere)
+    spans = [range(batch.first_row, batch.first_row + batch.rows) for batch in batches()]
+    if not spans:
+        return dict(run.tally)
+    documents = spans[-1].stop
+    hashed = run.step("hashes", steps.hashes, _numbered(batches))
+    for kind in ("text", "url"):
+        ranges = key_ranges(hashed[kind], job.memory_bytes) if hashed[kind] else []
+        run.step(f"same_{kind}", partial(steps.same, kind=kind, files=len(spans)), enumerate(ranges))
+    bands = run.step("bands", partial(steps.bands, same=run.files("same_text")), _numbered(batches))
+    ranges = key_ranges(bands["keys"], job.memory_bytes)
+    run.step("near", partial(steps.near, files=bands["files"]), enumerate(ranges))
+    run.drop("bands")
+    last = "near"
+    if job.threshold is not None:
+        last = "held"
+        sets = run.step("sets", partial(steps.sets, near=run.files("near"), documents=documents), _numbered(batches))
+        run.drop("near")
+        centres = centre_ranges(run.cells, documents, job.memory_bytes)
+        run.step("held", partial(steps.held, files=sets["files"]), enumerate(centres))
+        run.drop("sets")
+    edges = {name: run.files(name) for name in ("same_text", "same_url", last)}
+    find = partial(steps.components, edges=edges, spans=spans)
+    run.step("components", find, [(0, blocks_of(spans, job.memory_bytes))])
+    return dict(run.tally)
 
 
-def edges_of_range(work: Path, batches: int, wanted: KeyRange) -> int:
-    """Write the edges of the buckets in a range: each bucket's first document to every other; returns their number."""
-    keys: list[np.ndarray] = []
-    rows: list[np.ndarray] = []
-    for number in range(batches):
-        with pa.memory_map(str(work / f"keys-{number:06d}.arrow")) as source:
-            columns = _read(source)
-            low = np.searchsorted(columns["key"], np.uint64(wanted.low), "left")
-            high = np.searchsorted(columns["key"], np.uint64(wanted.high), "right")
-            keys.append(columns["key"][low:high].copy())
-            rows.append(columns["row"][low:high].copy())
-    key, row = np.concatenate(keys), np.concatenate(rows)
-    order = np.lexsort((row, key))
-    key, row = key[order], row[order]
-    begins = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])) if len(key) else np.empty(0, np.int64)
-    first = np.repeat(row[begins], np.diff(np.append(begins, len(key)))) if len(key) else row
-    joined = first != row
-    _write(work / f"edges-{wanted.number:06d}.arrow", {"first": first[joined], "row": row[joined]})
-    return int(joined.sum())
+def cluster_table(job: Clustering, batch: Batch, spans: list[range]) -> pa.Table:
+    """`id`, `cluster` and `cluster_size` of a batch's documents; `spans` are the rows of all batches."""
+    own, takes_part = steps.members(job, batch)
+    ids, sizes = steps.cluster_of_rows(job, batch, spans, blocks_of(spans, job.memory_bytes))
+    sizes[~takes_part] = 0
+    names = [_hex(own, np.ones(len(own), bool)), _hex(ids, takes_part)]
+    return pa.table([*names, pa.array(sizes, mask=~takes_part)], ["id", "cluster", "cluster_size"])
 
 
-def components(work: Path, batches: int, ranges: int, documents: int) -> None:
-    """Join the edges: `parent.bin` holds each document's cluster (its first document), `size.bin` the cluster's size.
+class _Steps:
+    """The steps of a clustering, one after the other: what each wrote, in sum."""
 
-    Documents without a signature have parent -1. Both files are int64, 8 bytes a document, mapped, not loaded.
-    """
-    parent = np.memmap(work / "parent.bin", np.int64, "w+", shape=(documents,))
-    size = np.memmap(work / "size.bin", np.int64, "w+", shape=(documents,))
-    parent[:] = -1
-    for number in range(batches):
-        with pa.memory_map(str(work / f"keys-{number:06d}.arrow")) as source:
-            _plant(parent, _read(source)["row"])
-    for number in range(ranges):
-        with pa.memory_map(str(work / f"edges-{number:06d}.arrow")) as source:
-            edges = _read(source)
-            _union(parent, edges["first"], edges["row"])
-    _flatten(parent, size)
-    parent.flush()
-    size.flush()
+    def __init__(self, job: Clustering, everywhere: Everywhere) -> None:
+        self._job, self._everywhere = job, everywhere
+        self._sums: dict[str, Counter[str]] = {}
+        self._on_disk: Counter[str] = Counter()
+        self.cells = np.zeros(CELLS, np.int64)
+        self.tally: Counter[str] = Counter()
 
+    def step(self, name: str, function: steps.Step, items: Iterable[tuple[int, Any]]) -> Counter[str]:
+        """Do what is missing of a step; the sums of what its items found."""
+        (self._job.work / name).mkdir(parents=True, exist_ok=True)
+        sums: Counter[str] = Counter()
+        for found in self._everywhere(partial(_once, job=self._job, name=name, function=function), items):
+            self.cells += np.array(found.pop("cells", 0), np.int64)
+            sums.update(found)
+        self._sums[name], self._on_disk[name] = sums, sums["disk_bytes"]
+        self.tally.update({key: sums[key] for key in ("documents", "compared", "cut", "disk_bytes")})
+        self.tally["disk_bytes_peak"] = max(self.tally["disk_bytes_peak"], self._on_disk.total())
+        if "edges" in sums:
+            self.tally[name] = sums["edges"]
+        return sums
 
-def assign(
-    run: Path, work: Path, batch: Batch, all_batches: Sequence[tuple[int, int]], documents: int
-) -> list[pa.Table]:
-    """The cluster tables of a batch's parts, in order; `all_batches` holds every batch's number and first row."""
-    parent = np.memmap(work / "parent.bin", np.int64, "r", shape=(documents,))
-    size = np.memmap(work / "size.bin", np.int64, "r", shape=(documents,))
-    starts = np.array([first for _, first in all_batches], np.int64)
-    tables = []
-    for entry in batch.entries:
-        span = slice(entry.first_row, entry.first_row + entry.rows)
-        roots, sizes = np.array(parent[span]), np.array(size[span])
-        names = _ids(work, all_batches, starts, roots)
-        own = pq.read_table(run / "signatures" / f"{entry.part}.parquet", columns=["id"])["id"]
-        missing = roots < 0
-        columns = [own.combine_chunks(), pa.array(names, pa.string()), pa.array(sizes, mask=missing)]
-        tables.append(pa.table(columns, schema=schema(CLUSTER_COLUMNS)))
-    return tables
+    def files(self, name: str) -> int:
+        """How many files a step wrote."""
+        return self._sums[name]["files"]
+
+    def drop(self, name: str) -> None:
+        """Remove a step's files but not its results, so that it counts as done."""
+        for path in (self._job.work / name).iterdir():
+            if path.suffix != ".json":
+                path.unlink()
+        del self._on_disk[name]
 
 
-def _ids(work: Path, all_batches: Sequence[tuple[int, int]], starts: np.ndarray, roots: np.ndarray) -> list[str | None]:
-    """Ids (hex) of documents by their number in the run; None for -1."""
-    found: list[str | None] = [None] * len(roots)
-    owner = np.searchsorted(starts, roots, "right") - 1
-    for place in np.unique(owner[roots >= 0]):
-        number, first = all_batches[int(place)]
-        ids = np.memmap(work / f"ids-{number:06d}.bin", np.uint8, "r").reshape(-1, ID_BYTES)
-        for at in np.flatnonzero((owner == place) & (roots >= 0)):
-            found[at] = ids[roots[at] - first].tobytes().hex()
+def _once(item: tuple[int, Any], job: Clustering, name: str, function: steps.Step) -> Found:
+    """Do an item of a step unless its result stands."""
+    number, what = item
+    folder = job.work / name
+    result = folder / f"{number:06d}.json"
+    if not result.exists():
+        write_atomic(result, canonical_json(function(job, folder, number, what)))
+        # Arrow keeps what it has freed; a worker's limit counts it.
+        pa.default_memory_pool().release_unused()
+    found: Found = read_json(result)
     return found
 
 
-def _write(path: Path, columns: dict[str, np.ndarray]) -> None:
-    """An uncompressed Arrow file of one batch, so that reading maps it without a copy."""
-    table = pa.record_batch({name: pa.array(values) for name, values in columns.items()})
-    with atomic(path) as temporary, pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, table.schema) as out:
-        out.write_batch(table)
+def _numbered(batches: Callable[[], Iterable[Batch]]) -> Iterator[tuple[int, Batch]]:
+    return ((batch.number, batch) for batch in batches())
 
 
-def _read(source: pa.MemoryMappedFile) -> dict[str, np.ndarray]:
-    batch = pa.ipc.open_file(source).get_batch(0)
-    return {name: batch.column(name).to_numpy(zero_copy_only=True) for name in batch.schema.names}
-
-
-@njit(nogil=True, cache=True)
-def _plant(parent: np.ndarray, rows: np.ndarray) -> None:
-    for i in range(len(rows)):
-        parent[rows[i]] = rows[i]
-
-
-@njit(nogil=True, cache=True)
-def _union(parent: np.ndarray, firsts: np.ndarray, rows: np.ndarray) -> None:
-    """Join each edge's two trees under the smaller root, halving paths on the way."""
-    for i in range(len(firsts)):
-        a, b = firsts[i], rows[i]
-        while parent[a] != a:
-            parent[a] = parent[parent[a]]
-            a = parent[a]
-        while parent[b] != b:
-            parent[b] = parent[parent[b]]
-            b = parent[b]
-        if a < b:
-            parent[b] = a
-        else:
-            parent[a] = b
-
-
-@njit(nogil=True, cache=True)
-def _flatten(parent: np.ndarray, size: np.ndarray) -> None:
-    """Roots are smaller than their members, so one forward pass makes every parent a root."""
-    for i in range(len(parent)):
-        if parent[i] >= 0:
-            parent[i] = parent[parent[i]]
-            size[parent[i]] += 1
-    for i in range(len(parent)):
-        if parent[i] >= 0:
-            size[i] = size[parent[i]]
+def _hex(ids: NDArray[np.uint8], valid: NDArray[np.bool_]) -> pa.Array:
+    """Ids (n, 16) as strings of 32 hexadecimal digits, null where not valid."""
+    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
+    kept = ids[valid]
+    letters = np.stack([digits[kept >> 4], digits[kept & 15]], axis=2).reshape(-1)
+    ends = np.append(0, np.cumsum(valid) * 2 * ids.shape[1]).astype(np.int32)
+    bitmap = pa.array(valid).buffers()[1]
+    return pa.Array.from_buffers(pa.string(), len(ids), [bitmap, pa.py_buffer(ends), pa.py_buffer(letters)])

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from seimai.files import atomic
 
@@ -17,11 +18,16 @@ from .document import DECISION_COLUMNS, schema
 from .order import Batch, Entry
 from .presets import QualityConfig, rules, verdicts
 
-__all__ = ["VERSION", "Decided", "candidates", "decide_part", "rank_range"]
+__all__ = ["REHYDRATE", "VERSION", "Decided", "candidates", "decide_part", "passes", "rank_range"]
 
-VERSION = 1
+VERSION = 2
 RANGE_CANDIDATES = 2_000_000
-DUPLICATE = "duplicate"
+DUPLICATE, EMPTIED = "duplicate", "emptied"
+REHYDRATE = ((1, 1), (3, 2), (5, 3), (7, 4), (11, 5), (28, 4), (35, 3), (42, 2), (64, 1))
+"""Cluster size from which so many documents survive: FineWeb-2's weights for Japanese (jpn_Jpan, at most 5).
+
+There they repeat the one survivor; here that many members survive, the best first.
+"""
 
 _META = ["id", "lang", "lang_score", "date", "gate"]
 _CANDIDATE_SCHEMA = pa.schema(
@@ -83,8 +89,19 @@ def rank_range(work: Path, batches: int, number: int) -> None:
     _write_file(work / f"ranks-{number:04d}.arrow", pa.table({"row": row[by_row], "rank": rank[by_row]}))
 
 
-def decide_part(run: Path, work: Path, entry: Entry, quality: Mapping[str, QualityConfig], ranges: int) -> Decided:
-    """The decisions of one part; `ranges` rank files lie in the work directory (none: nothing shares a cluster)."""
+def passes(run: Path, part: str, quality: Mapping[str, QualityConfig]) -> NDArray[np.bool_]:
+    """Which documents of a part every gate and rule lets pass; looks at no cluster."""
+    return np.asarray(pc.is_null(_rule_reasons(_columns(run, part, clusters=False), quality)["reason"]))
+
+
+def decide_part(
+    run: Path, work: Path, entry: Entry, quality: Mapping[str, QualityConfig], ranges: int,
+    keep: int | Literal["rehydrate"] = 1,
+) -> Decided:  # fmt: skip
+    """The decisions of one part; `ranges` rank files lie in the work directory (none: nothing shares a cluster).
+
+    Of the members of a cluster that pass every rule the first `keep` survive, or as REHYDRATE says.
+    """
     part = _columns(run, entry.part)
     by_rule = _rule_reasons(part, quality)
     rank = np.full(entry.rows, -1, np.int64)
@@ -96,7 +113,7 @@ def decide_part(run: Path, work: Path, entry: Entry, quality: Mapping[str, Quali
         rows = ranks["row"].to_numpy()
         low, high = np.searchsorted(rows, [entry.first_row, entry.first_row + entry.rows])
         rank[rows[low:high] - entry.first_row] = ranks["rank"].to_numpy()[low:high]
-    duplicate = rank > 0
+    duplicate = rank >= _survivors(part["cluster_size"], keep)
     reason = pc.if_else(pa.array(duplicate), DUPLICATE, by_rule["reason"].combine_chunks().cast(pa.string()))
     reasons = _with_duplicate(by_rule["reasons"].combine_chunks(), duplicate)
     kept = pc.is_null(reason)
@@ -105,12 +122,28 @@ def decide_part(run: Path, work: Path, entry: Entry, quality: Mapping[str, Quali
     return Decided(table, _tally(part, reason, kept))
 
 
-def _columns(run: Path, part: str) -> pa.Table:
+def _survivors(cluster_size: pa.ChunkedArray, keep: int | Literal["rehydrate"]) -> NDArray[np.int64]:
+    """How many documents of each row's cluster survive.
+
+    >>> _survivors(pa.chunked_array([[1, 2, 4, 20, 1000, None]]), "rehydrate").tolist()
+    [1, 1, 2, 5, 1, 1]
+    """
+    if keep != "rehydrate":
+        return np.full(len(cluster_size), keep, np.int64)
+    sizes, weights = np.array(REHYDRATE, np.int64).T
+    known = pc.fill_null(cluster_size, 1).to_numpy()
+    found: NDArray[np.int64] = weights[np.searchsorted(sizes, known, "right") - 1]
+    return found
+
+
+def _columns(run: Path, part: str, *, clusters: bool = True) -> pa.Table:
     """Everything a rule may ask for, row-aligned."""
     documents = pq.read_table(run / "documents" / f"{part}.parquet", columns=_META)
     signals = pq.read_table(run / "signals" / f"{part}.parquet").drop_columns(["id"])
-    clusters = pq.read_table(run / "clusters" / f"{part}.parquet").drop_columns(["id"])
-    columns = {name: table[name] for table in (documents, signals, clusters) for name in table.column_names}
+    tables = [documents, signals]
+    if clusters:
+        tables.append(pq.read_table(run / "clusters" / f"{part}.parquet").drop_columns(["id"]))
+    columns = {name: table[name] for table in tables for name in table.column_names}
     return pa.table(columns)
 
 
@@ -129,6 +162,9 @@ def _rule_reasons(part: pa.Table, quality: Mapping[str, QualityConfig]) -> pa.Ta
         found = verdicts(part.take(pa.array(chosen)), rules(quality[lang]))
         for at, reason, reasons in zip(chosen, found["reason"].to_pylist(), found["reasons"].to_pylist(), strict=True):
             first[at], every[at] = reason, reasons or []
+    # Cleaning may leave nothing of a page, and no preset need have a least length.
+    for at in np.flatnonzero(pc.fill_null(pc.equal(part["n_chars"], 0), False).to_numpy()):
+        first[at], every[at] = first[at] or EMPTIED, [*every[at], EMPTIED]
     return pa.table({"reason": pa.array(first, pa.string()), "reasons": pa.array(every, pa.list_(pa.string()))})
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "CLUSTER_COLUMNS",
     "DECISION_COLUMNS",
     "DOCUMENT_COLUMNS",
+    "EDIT_COLUMNS",
     "SHARD_COLUMNS",
     "Column",
     "HeldOutConfig",
@@ -44,6 +45,14 @@ DOCUMENT_COLUMNS: tuple[Column, ...] = (
     ("warc_offset", pa.int64(), "offset of the record's gzip member in the archive, bytes"),
     ("record_index", pa.int64(), "number of the record within its member"),
     ("payload_sha1", pa.string(), "WARC-Payload-Digest as the archive states it"),
+    ("lang_declared", pa.string(), "lang attribute of the page's html element, as written"),
+    ("canonical", pa.string(), "address the page gives itself (rel=canonical), as written"),
+    ("published", pa.string(), "day the page says it was published, YYYY-MM-DD"),
+    ("robots", pa.string(), "directives of robots meta elements and X-Robots-Tag, sorted: noai,noindex..."),
+    ("tdm_reserved", pa.bool_(), "header or page reserves the rights to text and data mining (TDM-Reservation: 1)"),
+    ("licence", pa.string(), "licence the page states: cc-by-4.0..., or the address of one; null where it states none"),
+    ("licence_place", pa.string(), "where the licence stands: head, body or footer; in the body it may be a picture's"),
+    ("no_reuse", pa.bool_(), "the page forbids copying in Japanese (無断転載禁止)"),
     ("charset_declared", pa.string(), "charset label the server or the page declared"),
     ("charset_used", pa.string(), "charset the text was decoded with"),
     ("charset_source", pa.string(), "bom, http, meta or detector"),
@@ -51,6 +60,14 @@ DOCUMENT_COLUMNS: tuple[Column, ...] = (
     ("truncated", pa.bool_(), "the page was cut: by the crawl, by damage, or by a limit of ours"),
     ("gate", pa.string(), "gate that dropped the page before its text was kept, else null"),
     ("gate_value", pa.string(), "what the gate saw, for example 404 or image/png"),
+)
+
+EDIT_COLUMNS: tuple[Column, ...] = (
+    ("id", pa.string(), "the document"),
+    ("start", pa.int64(), "first code point of the text that the edit takes away"),
+    ("end", pa.int64(), "one behind the last code point that it takes away"),
+    ("replacement", pa.string(), "what stands there instead; empty for a cut"),
+    ("reason", pa.string(), "the rule that asked for it"),
 )
 
 CLUSTER_COLUMNS: tuple[Column, ...] = (
@@ -75,7 +92,7 @@ SHARD_COLUMNS: tuple[Column, ...] = (
     *(c for c in DECISION_COLUMNS if c[0] == "cluster_rank"),
     ("n_chars", pa.int64(), "code points of text"),
     ("n_bytes", pa.int64(), "UTF-8 bytes of text"),
-    ("licence", pa.string(), "licence the page states; null where none was read"),
+    *(c for c in DOCUMENT_COLUMNS if c[0] == "licence"),
     *(c for c in DOCUMENT_COLUMNS if c[0] in ("warc_file", "warc_offset")),
 )
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import unescape
 from typing import Literal
 
@@ -11,10 +11,11 @@ from pydantic import Field
 from seimai.config import Section
 
 from .charset import decode_html
+from .optout import NOTHING_SAID, PageNotes, page_notes
 
 __all__ = ["VERSION", "Engine", "ExtractConfig", "Extracted", "clean_text", "extract_text", "plain_text", "refusal"]
 
-VERSION = 1
+VERSION = 2
 """Part of the fingerprint of every stage that extracts text."""
 
 Engine = Literal["fast", "precise", "auto"]
@@ -28,6 +29,8 @@ _CONTROLS = dict.fromkeys(
     [code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"] + [0x2028, 0x2029], ""
 )
 _NEWLINES = str.maketrans({"\r": "\n", "\x0b": "\n", "\x0c": "\n", "\x85": "\n", "\u2028": "\n", "\u2029": "\n"})
+_RARE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_BLANKS = (" ", "\t", "\u00a0", "\u3000")
 _TRAILING_BLANKS = re.compile(r"[ \t\u00a0\u3000]+$", re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n{3,}")
 _HTML_LANG = re.compile(r"<html\s[^>]*?\b(?:xml:)?lang\s*=\s*[\"']?([A-Za-z0-9-]+)", re.IGNORECASE)
@@ -47,6 +50,7 @@ _UNNESTED = frozenset(
     b"area base br col embed hr img input link meta param source track wbr "
     b"p li dt dd tr td th option thead tbody".split()
 )
+_NESTED_START = re.compile(rb"<(?!(?:%s)[\s/>])[a-zA-Z]" % b"|".join(sorted(_UNNESTED)))
 
 
 class ExtractConfig(Section):
@@ -57,7 +61,8 @@ class ExtractConfig(Section):
     """
 
     engine: Engine = "auto"
-    """fast: resiliparse, some 400 pages/s a core. precise: trafilatura, some 35. auto: the best of both by page."""
+    """auto: our own model over blocks of text, the best of the three. fast: resiliparse. precise: trafilatura, whose
+    speed is about a twentieth of the others'. docs/reading.md has the figures."""
 
     max_page_bytes: int = Field(default=4 << 20, ge=1 << 10, le=256 << 20)
     """Bytes of a page that are read, after its content encoding is undone; the rest is cut."""
@@ -93,22 +98,25 @@ class Extracted:
     lang_declared: str | None
     """The html element's lang attribute as written; None where there is none."""
     engine: str
-    """The engine that found the text: "fast", "precise" or "plain"."""
+    """The engine that found the text: "auto", "fast", "precise" or "plain"."""
+    notes: PageNotes = NOTHING_SAID
+    """What the page says about reuse, its address and its date."""
 
 
-def extract_text(html: str | bytes, *, url: str | None = None, engine: str = "fast") -> Extracted:
-    """Title, main text and declared language of an HTML page; bytes are decoded as `decode_html` does.
+def extract_text(html: str | bytes, *, url: str | None = None, engine: str = "auto") -> Extracted:
+    """Title, main text, declared language and notes of an HTML page; bytes are decoded as `decode_html` does.
 
     Ruby keeps its base characters and loses its readings. Raises ValueError for an unknown engine, and lets the
     parser's own errors through: the sandbox turns them into the fault `parser_error`.
 
-    >>> extract_text("<title>米</title><p><ruby>精米<rt>せいまい</rt></ruby>の話。<br>二行目。</p>")
-    Extracted(title='米', text='精米の話。\\n二行目。', lang_declared=None, engine='fast')
+    >>> found = extract_text("<title>米</title><p><ruby>精米<rt>せいまい</rt></ruby>の話。<br>二行目。</p>")
+    >>> found.title, found.text, found.engine
+    ('米', '精米の話。\\n二行目。', 'auto')
     """
     page = decode_html(html, None).text if isinstance(html, bytes) else html
     if engine not in _ENGINES:
         raise ValueError(f"engine {engine!r} is none of {', '.join(_ENGINES)}")
-    return _ENGINES[engine](page, url)
+    return replace(_ENGINES[engine](page, url), notes=page_notes(page))
 
 
 def plain_text(text: str) -> Extracted:
@@ -122,8 +130,14 @@ def plain_text(text: str) -> Extracted:
 
 def clean_text(text: str) -> str:
     """Newlines as \\n, at most two in a row, none at the ends, no blanks before them, no controls but \\n and \\t."""
-    text = text.replace("\r\n", "\n").translate(_NEWLINES).translate(_CONTROLS)
-    return _BLANK_LINES.sub("\n\n", _TRAILING_BLANKS.sub("", text)).strip("\n")
+    text = text.replace("\r\n", "\n")
+    if _RARE.search(text):
+        text = text.translate(_NEWLINES).translate(_CONTROLS)
+    if text[-1:] in _BLANKS or any(f"{blank}\n" in text for blank in _BLANKS):
+        text = _TRAILING_BLANKS.sub("", text)
+    if "\n\n\n" in text:
+        text = _BLANK_LINES.sub("\n\n", text)
+    return text.strip("\n")
 
 
 def refusal(payload: bytes, limits: ExtractConfig) -> str | None:
@@ -144,6 +158,8 @@ def refusal(payload: bytes, limits: ExtractConfig) -> str | None:
 
 
 def _has_long_tag(payload: bytes, max_attributes: int) -> bool:
+    if max(map(len, payload.split(b"<"))) < 2 * max_attributes:  # an attribute takes two bytes and more
+        return False
     for tag in _LONG_TAG.finditer(payload):
         bare = _QUOTED.sub(b"", tag[0])
         if len(_BEFORE_ATTRIBUTE.findall(bare)) > max_attributes:
@@ -152,6 +168,8 @@ def _has_long_tag(payload: bytes, max_attributes: int) -> bool:
 
 
 def _is_deep(payload: bytes, max_depth: int) -> bool:
+    if len(_NESTED_START.findall(payload)) <= max_depth:
+        return False
     depth = 0
     for step in _TAG_STEP.finditer(payload):
         if step[1]:
@@ -161,6 +179,23 @@ def _is_deep(payload: bytes, max_depth: int) -> bool:
             if depth > max_depth:
                 return True
     return False
+
+
+def _auto(page: str, url: str | None) -> Extracted:
+    """Blocks of text, chosen by the shipped model; no tree is built."""
+    from .block_model import keep_blocks
+    from .block_text import text_of
+    from .html_blocks import blocks_of
+    from .html_scan import scan_page
+
+    scan = scan_page(_utf8(page))
+    blocks = blocks_of(scan)
+    return Extracted(
+        _searched_title(page),
+        clean_text(text_of(scan, blocks, keep_blocks(scan, blocks))),
+        _lang_declared(page),
+        "auto",
+    )
 
 
 def _fast(page: str, url: str | None) -> Extracted:
@@ -195,10 +230,12 @@ def _precise(page: str, url: str | None) -> Extracted:
 
     # Never with deduplicate=True: it keeps state between pages, so that a text depends on the pages before it.
     text = trafilatura.extract(_READING.sub("", page), url=url, include_comments=False, deduplicate=False) or ""
+    return Extracted(_searched_title(page), clean_text(_no_surrogates(text)), _lang_declared(page), "precise")
+
+
+def _searched_title(page: str) -> str | None:
     title = _TITLE.search(page, 0, TITLE_WINDOW_CHARS)
-    return Extracted(
-        _title(unescape(title[1]) if title else None), clean_text(_no_surrogates(text)), _lang_declared(page), "precise"
-    )
+    return _title(unescape(title[1]) if title else None)
 
 
 def _title(raw: str | None) -> str | None:
@@ -210,13 +247,16 @@ def _lang_declared(page: str) -> str | None:
     return found[1][:MAX_LANG_CHARS] if found else None
 
 
+def _utf8(page: str) -> bytes:
+    try:
+        return page.encode()
+    except UnicodeEncodeError:
+        return page.encode("utf-8", "replace")
+
+
 def _no_surrogates(text: str) -> str:
     """References such as &#xD800; must not bring in what UTF-8 cannot hold."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
-    return text
+    return text if text.isascii() else _utf8(text).decode()
 
 
-_ENGINES: dict[str, Callable[[str, str | None], Extracted]] = {"fast": _fast, "precise": _precise, "auto": _fast}
+_ENGINES: dict[str, Callable[[str, str | None], Extracted]] = {"fast": _fast, "precise": _precise, "auto": _auto}

@@ -8,17 +8,20 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from .edits import STEPS
 from .manifest import file_entry
 from .settings import MAP_STAGES
 from .state import Marker, marked_parts, read_marker, remove_temporaries
 
 __all__ = ["PART_STAGES", "all_files", "remove_leftovers", "totals"]
 
-PART_STAGES = (*MAP_STAGES, "clusters", "decisions")
+PART_STAGES = (*MAP_STAGES, "repeated_lines", "clusters", "decisions")
 
 _DATA = {
     "documents": "read",
     "audit": "read",
+    "edits/line_rules": "line_rules",
+    "edits/repeated_lines": "repeated_lines",
     "signals": "signals",
     "signatures": "signatures",
     "clusters": "clusters",
@@ -38,16 +41,31 @@ def totals(run: Path, parts: Callable[[], Iterable[str]]) -> tuple[dict[str, Any
         read.update(marker.tally)
         if marker.tally.get("quarantined"):
             quarantined += _quarantined(run, marker.part)
+    clusters: Counter[str] = Counter()
+    for marker in _markers(run, "clusters", parts()):
+        clusters.update(marker.tally)
     for marker in _markers(run, "decisions", parts()):
         for lang, reason, count in marker.tally["reasons"]:
             reasons[lang, reason] += count
         for lang, sums in marker.tally["kept"].items():
             kept.setdefault(lang, Counter()).update(sums)
+    cut: Counter[tuple[str, str, str]] = Counter()
+    for step in STEPS:
+        for marker in _markers(run, step, parts()):
+            for reason, edits, chars in marker.tally.get("cut", []):
+                cut[step, reason, "edits"] += edits
+                cut[step, reason, "chars"] += chars
     shards = sum(1 for marker in _markers(run, "write", _shards(run)) for f in marker.files if _in(f["path"], "shards"))
     found = {
         "read": dict(sorted(read.items())),
         "reasons": [[lang, reason, reasons[lang, reason]] for lang, reason in sorted(reasons)],
         "kept": {lang: dict(kept[lang]) for lang in sorted(kept)},
+        "cut": [
+            [step, reason, count, cut[step, reason, "chars"]]
+            for (step, reason, what), count in sorted(cut.items())
+            if what == "edits"
+        ],
+        "clusters": dict(sorted(clusters.items())),
         "shards": shards,
     }
     return found, quarantined

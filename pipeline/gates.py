@@ -1,17 +1,25 @@
 """The gates: early, cheap tests that decide which pages are read at all; looser than any preset, never retuned."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field
 
 from seimai.config import Section
 
-__all__ = ["GATES", "GatesConfig", "language_gate", "response_gate"]
+from .prefilter import may_be_japanese
+
+__all__ = [
+    *("GATES", "GatesConfig", "OptOut"),
+    *("language_gate", "language_prefilter", "opt_out_gate", "response_gate"),
+]
 
 GATES: Mapping[str, str] = {
     "status": "the server's answer was not one of gates.status",
     "mime": "the type of the content is not one of gates.mime",
     "payload": "the body is missing or empty",
+    "opt_out": "the publisher does not want what gates.opt_outs names, by header or on the page",
+    "prefilter": "the page's bytes and its lang attribute speak for none of gates.languages",
     "extract": "the page passes a limit of [extract] or its parser gave up",
     "quarantine": "the page killed or hung the extractor, twice; not reproducible, listed in the manifest",
     "empty": "no main text was found",
@@ -19,6 +27,12 @@ GATES: Mapping[str, str] = {
     "lang_score": "the language's probability is below gates.min_lang_score",
 }
 """Gate to meaning, in running order."""
+
+OptOut = Literal["noai", "noindex", "tdm", "no_reuse"]
+"""What a publisher may not want."""
+
+_AI_ROBOTS = ("ccbot", "gptbot", "google-extended")
+_NO_AI = {"noai", *(f"{robot}:{word}" for robot in _AI_ROBOTS for word in ("noindex", "none"))}
 
 
 class GatesConfig(Section):
@@ -32,6 +46,13 @@ class GatesConfig(Section):
     """Languages whose text is kept, as ISO 639-1 (ISO 639-3 where there is none)."""
     min_lang_score: float = Field(default=0.3, ge=0.0, le=1.0)
     """Least probability of the language, 0 to 1."""
+    prefilter: bool = True
+    """Whether pages that cannot be Japanese are left unread when only Japanese is wanted; docs/reading.md has the cost
+    in pages."""
+    opt_outs: list[OptOut] = ["noai", "tdm"]
+    """Wishes of publishers that are followed; the text of such a page is not kept. noai: the robots directive noai,
+    and noindex for CCBot, GPTBot or Google-Extended. noindex: robots directives noindex and none. tdm:
+    TDM-Reservation: 1. no_reuse: a Japanese notice such as 無断転載禁止."""
     max_body_bytes: int = Field(default=32 << 20, ge=1024)
     """Bytes of a body after its content encoding is undone; the rest is cut, so that a bomb costs no more."""
 
@@ -49,6 +70,35 @@ def response_gate(config: GatesConfig, status: int | None, mime: str, body: byte
     if not body.strip():
         return "payload", "empty"
     return None
+
+
+def language_prefilter(config: GatesConfig, body: bytes, http_charset: str | None) -> tuple[str, str] | None:
+    """The prefilter's gate for a body, with what was wanted; None for a page that must be read.
+
+    >>> language_prefilter(GatesConfig(languages=["ja"]), b"<p>English", None)
+    ('prefilter', 'not ja')
+    """
+    if config.prefilter and config.languages == ["ja"] and not may_be_japanese(body, http_charset):
+        return "prefilter", "not ja"
+    return None
+
+
+def opt_out_gate(
+    config: GatesConfig, robots: str | None, *, tdm_reserved: bool, no_reuse: bool
+) -> tuple[str, str] | None:
+    """The first wish of `gates.opt_outs` that a page states; None where it states none of them.
+
+    >>> opt_out_gate(GatesConfig(), "noai,noindex", tdm_reserved=False, no_reuse=True)
+    ('opt_out', 'noai')
+    """
+    said = set(robots.split(",")) if robots else set()
+    states: dict[OptOut, bool] = {
+        "noai": bool(said & _NO_AI),
+        "noindex": bool(said & {"noindex", "none"}),
+        "tdm": tdm_reserved,
+        "no_reuse": no_reuse,
+    }
+    return next((("opt_out", wish) for wish in config.opt_outs if states[wish]), None)
 
 
 def language_gate(config: GatesConfig, lang: str | None, score: float | None) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ from seimai.errors import ConfigError, RunError
 from seimai.files import canonical_json, fingerprint, write_atomic
 
 from . import manifest
-from .barriers import Job, cluster_run, decide_run, write_run
+from .barriers import Job, cluster_run, decide_run, repeated_run, write_run
 from .finish import PART_STAGES, all_files, remove_leftovers, totals
 from .inputs import Part, Source, find_sources, parts_of
 from .order import write_order
@@ -131,12 +131,22 @@ class _Job:
     def run(self) -> RunSummary:
         fingerprints = stage_fingerprints(self.config)
         self._forget_absent_parts()
-        self._map_parts(fingerprints)
-        self._mend_chain(fingerprints)
-        digest, rows = self._write_order()
         job = Job(self.out, self.owner, self.engine, self.progress, self._change)
-        clusters = cluster_run(job, config=self.config, rows=rows, signatures=digest["signatures"])
-        columns = fingerprint([digest["signals"], digest["read"], clusters])
+        # Repeated lines need all texts; without them, a part goes through all map stages at once.
+        wanted = self.config.cleaning.repeated
+        before = MAP_STAGES[1:2] if wanted else MAP_STAGES[1:]
+        self._map_parts("read", fingerprints, before)
+        self._mend_chain(fingerprints, before)
+        digest, rows = self._write_order(("read", *before))
+        repeated = ""
+        if wanted:
+            lines = fingerprint([digest["read"], digest["line_rules"]])
+            repeated = repeated_run(job, config=self.config, rows=rows, lines=lines)
+            self._map_parts("measure", fingerprints, MAP_STAGES[2:])
+            digest, rows = self._write_order(MAP_STAGES)
+        columns = fingerprint([digest["signals"], digest["read"]])
+        clusters = cluster_run(job, config=self.config, rows=rows, signatures=digest["signatures"], columns=columns)
+        columns = fingerprint([digest["signals"], digest["read"], digest["line_rules"], repeated, clusters])
         decide_run(job, config=self.config, rows=rows, columns=columns)
         write_run(job, config=self.config)
         return self._finish()
@@ -155,51 +165,56 @@ class _Job:
         return (part.name for part in self._parts())
 
     def _forget_absent_parts(self) -> None:
-        """Remove what belongs to archives that are no longer among the inputs, or to their former lengths."""
+        """Remove what belongs to archives no longer among the inputs, to their former lengths, or to no step."""
         known = {source.key_hash: source for source in self.sources}
         for stage in PART_STAGES:
             for name in marked_parts(self.out, stage):
                 key_hash, _, start = name.partition("-")
                 source = known.get(key_hash)
-                if source is None or int(start) >= source.size:
+                unwanted = stage == "repeated_lines" and not self.config.cleaning.repeated
+                if source is None or int(start) >= source.size or unwanted:
                     self._change()
                     forget(self.out, stage, name)
 
-    def _tasks(self, fingerprints: dict[str, str]) -> Iterator[PartTask]:
+    def _tasks(self, name: str, fingerprints: dict[str, str], stages: tuple[str, ...]) -> Iterator[PartTask]:
         """The parts that are not finished; the finished ones are told to the progress bar."""
+        check = self.check_inputs and name == "read"
         for part in self._parts():
-            task = PartTask(self.out, self.owner, part, self.config, fingerprints, check_input=self.check_inputs)
+            if part.name in self.failed:
+                continue
+            task = PartTask(self.out, self.owner, part, self.config, fingerprints, stages, check_input=check)
             summary = finished(task)
             if summary is None:
                 self._change()
                 yield task
             else:
-                self._tell(task, summary)
+                self._tell(name, task, summary)
 
-    def _tell(self, task: PartTask, summary: PartSummary | None) -> None:
+    def _tell(self, name: str, task: PartTask, summary: PartSummary | None) -> None:
         read = task.part.stop - task.part.start
         if summary is None:
-            self.progress.advance("read", read)
+            self.progress.advance(name, read)
         else:
-            self.progress.advance("read", read, documents=summary.documents, kept=summary.passed)
+            self.progress.advance(name, read, documents=summary.documents, kept=summary.passed)
 
-    def _map_parts(self, fingerprints: dict[str, str]) -> None:
-        self.progress.begin("read", sum(source.size for source in self.sources))
-        for outcome in self.engine.map(work_parts, _bundles(self._tasks(fingerprints))):
+    def _map_parts(self, name: str, fingerprints: dict[str, str], stages: tuple[str, ...]) -> None:
+        """Take all parts through map stages; `name` is what the progress bar calls them."""
+        self.progress.begin(name, sum(source.size for source in self.sources))
+        for outcome in self.engine.map(work_parts, _bundles(self._tasks(name, fingerprints, stages))):
             if outcome.result is None:
-                self._map_singly(outcome.item, outcome.error)
+                self._map_singly(name, outcome.item, outcome.error)
             else:
                 for task, summary in zip(outcome.item, outcome.result, strict=True):
-                    self._tell(task, summary)
-        self.progress.end("read")
+                    self._tell(name, task, summary)
+        self.progress.end(name)
 
-    def _map_singly(self, tasks: tuple[PartTask, ...], error: str | None) -> None:
+    def _map_singly(self, name: str, tasks: tuple[PartTask, ...], error: str | None) -> None:
         """Find the part that failed among those it was bundled with."""
         alone = [Outcome(tasks[0], None, error)] if len(tasks) == 1 else self.engine.map(work_part, tasks)
         for outcome in alone:
             if outcome.error is not None:
                 self._fail(outcome.item.part, outcome.error)
-            self._tell(outcome.item, outcome.result)
+            self._tell(name, outcome.item, outcome.result)
 
     def _fail(self, part: Part, error: str) -> None:
         """List a part that failed for good, and take away what an earlier config may have left of it."""
@@ -207,7 +222,7 @@ class _Job:
         for stage in PART_STAGES:
             forget(self.out, stage, part.name)
 
-    def _mend_chain(self, fingerprints: dict[str, str]) -> None:
+    def _mend_chain(self, fingerprints: dict[str, str], stages: tuple[str, ...]) -> None:
         """Read a part again whose first member is not where its predecessor ended (an archive inside a payload)."""
         for source in self.sources:
             expected: int | None = 0
@@ -222,21 +237,21 @@ class _Job:
                 wanted = expected if expected is not None and expected < part.stop else None
                 if expected is not None and expected > 0 and first != wanted:
                     self._change()
-                    task = PartTask(self.out, self.owner, part, self.config, fingerprints, begin=expected)
+                    task = PartTask(self.out, self.owner, part, self.config, fingerprints, stages, expected)
                     summary = self.engine.run_one(work_part, task)
                     first, after = summary.first_offset, summary.next_offset
                 expected = after if first is not None else expected
 
-    def _write_order(self) -> tuple[dict[str, str], int]:
-        """Write the order of the parts; returns a digest of each map stage's results and the number of documents."""
-        digests = {stage: hashlib.sha256() for stage in MAP_STAGES}
+    def _write_order(self, stages: tuple[str, ...]) -> tuple[dict[str, str], int]:
+        """Write the order of the parts; returns a digest of each stage's results and the number of documents."""
+        digests = {stage: hashlib.sha256() for stage in stages}
 
         def entries() -> Iterator[tuple[str, int]]:
             for part in self._parts():
                 if part.name in self.failed:
                     continue
                 rows = 0
-                for stage in MAP_STAGES:
+                for stage in stages:
                     marker = read_marker(self.out, stage, part.name)
                     if marker is None:
                         raise _gone(self.out, stage, part)
@@ -271,7 +286,7 @@ class _Job:
             "not_reproducible": quarantined,
         }
         shutil.rmtree(self.out / "work", ignore_errors=True)
-        write_report(self.out, head)
+        write_report(self.out, head, self.config.dedup)
         remove_leftovers(self.out)
         manifest.write_manifest(self.out, head, all_files(self.out, self._names))
         self.progress.end("manifest")

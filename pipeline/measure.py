@@ -1,20 +1,21 @@
 """Texts in, one row of numbers per text out: every signal a quality rule may ask for, for every language.
 
-Definitions, where systems disagree:
+Definitions, where systems disagree (docs/signals.md lists every column):
 
 - a character is a code point; classes are those of Unicode 14.0.0 (`unicode_table.py`), kanji beyond U+FFFF included;
-- a word is a run of letters, marks and digits of one script (hiragana, katakana, kanji, all others together; ー goes
-  on in either kana), across one ' ’ or . between letters or digits and a comma between digits; anything else that is
-  not white space is a word of its own, equal neighbours together. So English comes out close to datatrove's words, and
-  Japanese in runs of one script, without an analyser;
-- a sentence is what [^。．！？!?]+[。．！？!?]? finds within a line, as in Swallow; outside Japanese and Chinese a full
-  stop before white space ends one too, and white space before a sentence is not part of it;
+- a word is what stands between word boundaries of UAX #29 (Unicode 14.0.0), white space left out, tailored thus: a run
+  of one and the same symbol is one word (`...`, `----`); hiragana, katakana and kanji are cut where the script changes
+  (ー goes on in either kana), so Japanese comes in runs of one script, without an analyser; letters that want a
+  dictionary (Thai) come in runs too. Other cuts into words are groups of their own, with a prefix;
+- a sentence is what [^。．！？!?]+[。．！？!?]? finds within a line, as in Swallow; `n_sentences` alone knows that
+  closing brackets belong to it and that 「…。」と goes on. Outside Japanese and Chinese marks end a sentence before
+  white space only, closing quotation marks belong to it, abbreviations end none, white space around it does not count;
 - a line is one of str.splitlines, but repetition counts pieces between newlines, as datatrove does; a paragraph stands
   between blank lines; a "ja_line" is a line as the list of its sentences, Swallow's paragraph, where a line without a
   sentence counts as none (Swallow's own input had no blank lines);
-- copies are items seen before, the first not counted; word n-grams as datatrove (top: joined with spaces, over n_chars;
-  dup: without spaces, going on behind each hit), character n-grams as Swallow (top: over all n-grams; dup: distinct
-  repeated over distinct).
+- copies are items seen before, the first not counted, told apart by 64-bit hashes; word n-grams as datatrove (top:
+  joined with spaces, over n_chars; dup: without spaces, going on behind each hit), character n-grams as Swallow (top:
+  over all n-grams; dup: distinct repeated over distinct).
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,98 +25,33 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from .signal_columns import SIGNALS, Column, columns_of
+from .wordlists import WordList
+
 __all__ = ["SIGNALS", "VERSION", "signals"]
 
-VERSION = 1
+VERSION = 2
 
-Signal = tuple[pa.DataType, str, str]
-"""Arrow type, unit, meaning."""
+Counts = dict[str, NDArray[np.int64]]
 
-_COUNTED: Mapping[str, tuple[str, str, str]] = {
-    "n_chars": ("chars", "characters", "length"),
-    "n_bytes": ("bytes", "bytes", "length in UTF-8"),
-    "n_lines": ("lines", "lines", "lines of str.splitlines, blank ones included"),
-    "n_paragraphs": ("paragraphs", "paragraphs", "stretches between blank lines"),
-    "n_sentences": ("sentences", "sentences", "sentences"),
-    "n_words": ("words", "words", "words, punctuation included"),
-    "n_plain_words": ("plain_words", "words", "words with a letter, mark or digit (datatrove's non-symbol words)"),
-    "n_stop_words": ("stop_words", "words", "distinct ones among the, be, to, of, and, that, have, with"),
-    "n_hiragana": ("hiragana", "characters", "script hiragana, iteration marks included"),
-    "n_katakana": ("katakana", "characters", "script katakana, ー, iteration marks and half-width forms included"),
-    "n_kanji": ("kanji", "characters", "script Han, iteration marks included"),
-    "n_japanese_letters": (
-        "swallow_japanese",
-        "characters",
-        "Swallow's Japanese letters: 、，。．！？ too, ー not",
-    ),
-    "max_sentence_chars": ("max_sentence_chars", "characters", "longest sentence"),
-}
-"""Name: what is counted, unit, meaning; int64."""
-
-_SHARES: Mapping[str, tuple[str, str, str]] = {
-    "letter_ratio": ("letters", "chars", "letters (Unicode L)"),
-    "digit_ratio": ("digits", "chars", "digits and other numbers (N)"),
-    "punct_ratio": ("punctuation", "chars", "punctuation (P)"),
-    "symbol_ratio": ("symbols", "chars", "symbols (S)"),
-    "space_ratio": ("spaces", "chars", "white space"),
-    "japanese_ratio": ("swallow_japanese", "chars", "Swallow's Japanese letters"),
-    "hiragana_ratio": ("swallow_hiragana", "swallow_japanese", "hiragana U+3041-3096, over Japanese letters"),
-    "katakana_ratio": ("swallow_katakana", "swallow_japanese", "katakana U+30A1-30FA, over Japanese letters"),
-    "kanji_ratio": ("swallow_kanji", "swallow_japanese", "kanji, over Japanese letters"),
-    "mean_sentence_chars": ("sentence_chars", "sentences", "mean length of sentences, in characters"),
-    "ellipsis_sentence_ratio": ("ellipsis_sentences", "sentences", "sentences that end in ・ or …"),
-    "mean_word_chars": ("plain_word_chars", "plain_words", "mean length of plain words, in characters"),
-    "alpha_word_ratio": ("alpha_words", "words", "words with a letter"),
-    "hash_word_ratio": ("hashes", "words", "# per word"),
-    "ellipsis_word_ratio": ("ellipses", "words", "... and … per word"),
-    "bullet_line_ratio": ("bullet_lines", "lines", "lines that begin with • or -"),
-    "ellipsis_line_ratio": ("ellipsis_lines", "lines", "lines that end in ... or …"),
-    "dup_line_ratio": ("dup_pieces", "pieces", "copied lines"),
-    "dup_line_char_ratio": ("dup_piece_chars", "chars", "characters in copied lines"),
-    "dup_paragraph_ratio": ("dup_paragraphs", "paragraphs", "copied paragraphs"),
-    "dup_paragraph_char_ratio": ("dup_paragraph_chars", "chars", "characters in copied paragraphs"),
-    "dup_sentence_ratio": ("dup_sentences", "sentences", "copied sentences"),
-    "dup_sentence_char_ratio": ("dup_sentence_chars", "sentence_chars", "characters in copied sentences"),
-    "dup_ja_line_ratio": ("dup_ja_lines", "ja_lines", "copied lines of sentences (Swallow's paragraphs)"),
-    "dup_ja_line_char_ratio": ("dup_ja_line_chars", "sentence_chars", "characters in copied lines of sentences"),
-    **{
-        f"top_{n}word_char_ratio": (f"top_word_{n}gram_chars", "chars", f"characters of the top {n}-gram of words")
-        for n in (2, 3, 4)
-    },
-    **{
-        f"dup_{n}word_char_ratio": (f"dup_word_{n}gram_chars", "chars", f"characters in copied {n}-grams of words")
-        for n in range(5, 11)
-    },
-    **{
-        f"top_{n}gram_char_ratio": (f"top_char_{n}grams", f"all_char_{n}grams", f"top {n}-gram of characters")
-        for n in range(2, 11)
-    },
-    **{
-        f"dup_{n}gram_char_ratio": (
-            *(f"dup_char_{n}grams", f"distinct_char_{n}grams"),
-            f"distinct {n}-grams of characters that stand more than once, over distinct ones",
-        )
-        for n in range(2, 11)
-    },
-}
-"""Name: count above, count below the line, meaning; float64, 0 where nothing stands below."""
-
-SIGNALS: Mapping[str, Signal] = {
-    **{name: (pa.int64(), unit, meaning) for name, (_, unit, meaning) in _COUNTED.items()},
-    **{
-        name: (pa.float64(), "characters" if name.startswith("mean_") else "ratio", meaning)
-        for name, (_, _, meaning) in _SHARES.items()
-    },
-}
-"""Every column of `signals`: Arrow type, unit, meaning."""
-
-_SPACELESS = ("ja", "zh")
+SLICE_SHARE = 8
+"""Slices are an eighth of the usual ones: every kernel goes over a slice again, which should stay near the cache."""
+SPACELESS = ("ja", "zh")
+"""Languages written without spaces: their sentences end without white space, their words come in runs."""
 
 
-def signals(texts: Sequence[str | None] | pa.Array, lang: str) -> pa.Table:
-    """The columns of `SIGNALS`, one row per text, null where the text is null; no row depends on another.
+def signals(
+    texts: Sequence[str | None] | pa.Array | pa.ChunkedArray,
+    lang: str,
+    *,
+    groups: Sequence[str] = (),
+    lists: Mapping[str, WordList] | None = None,
+) -> pa.Table:
+    """The columns of `SIGNALS` and of `groups`, a row for each text, null where it is null; no row depends on another.
 
-    `lang` (ISO 639-1) says only what ends a sentence. Single-threaded, without the GIL, in slices of a few MiB.
+    `lang` (ISO 639-1) says what ends a sentence and how long prose is. `groups`: what else to measure (GROUPS of
+    signal_columns.py); group `words` counts the `lists` by their kind, a kind without a list is null. Single-threaded,
+    without the GIL, in slices; the longest text needs some 120 bytes of memory for each of its characters.
 
     >>> table = signals(["精米は白い。玄米は茶色い。", None], "ja")
     >>> table["n_sentences"].to_pylist(), table["mean_sentence_chars"].to_pylist()
@@ -123,29 +59,83 @@ def signals(texts: Sequence[str | None] | pa.Array, lang: str) -> pa.Table:
     """
     from .text_kernels import as_strings
 
+    columns = columns_of(groups)
     array = as_strings(texts)
-    counts = _counts(array, lang)
     null = array.is_null().to_numpy(zero_copy_only=False)
-    columns = {name: pa.array(counts[count], mask=null) for name, (count, _, _) in _COUNTED.items()}
-    for name, (above, below, _) in _SHARES.items():
-        columns[name] = pa.array(counts[above] / np.maximum(counts[below], 1), mask=null)
-    return pa.table({name: columns[name] for name in SIGNALS})
+    counts, entropy = _core_counts(array, lang, tuple(groups))
+    _add_optional(counts, array, groups, lists or {})
+    result = {}
+    for name, column in columns.items():
+        if column.above == "entropy":
+            result[name] = pa.array(entropy, mask=null)
+        elif column.above.startswith("list.") and column.above not in counts:
+            result[name] = pa.nulls(len(array), column.type)
+        else:
+            result[name] = pa.array(_values(counts, column), mask=null)
+    return pa.table(result)
 
 
-def _counts(array: pa.Array, lang: str) -> dict[str, NDArray[np.int64]]:
-    """Every raw count of every text; zeros where the text is null."""
-    from .measure_kernels import COUNTS, count_text
-    from .ngram_kernels import CHAR_COUNTS, STOP_WORDS, WORD_COUNTS, count_ngrams, word_hash
+def _values(counts: Counts, column: Column) -> NDArray[np.int64] | NDArray[np.float64]:
+    """The numbers of a column; 0 where nothing stands below the line."""
+    above = counts[column.above]
+    if not column.below:
+        return above
+    below = counts[column.below]
+    return np.where(below > 0, above, 0) / np.maximum(below, 1) * column.scale
+
+
+def _core_counts(array: pa.Array, lang: str, groups: tuple[str, ...]) -> tuple[Counts, NDArray[np.float64]]:
+    """Every raw count of every text that comes from its characters, zeros where the text is null; and the entropy."""
+    from .slice_counts import CUT_GROUPS, GROUP_COUNTS, count_slice, work_for
     from .text_kernels import slices
 
-    stops = np.array([word_hash(np.array([ord(c) for c in word], np.int32)) for word in STOP_WORDS], np.uint64)
-    text_counts = np.zeros((len(array), len(COUNTS)), np.int64)
-    ngram_counts = np.zeros((len(array), len(WORD_COUNTS) + len(CHAR_COUNTS)), np.int64)
-    for part in slices(array):
+    cuts = tuple(group for group in CUT_GROUPS if group in groups)
+    names = [name for group in ("core", *cuts) for name in GROUP_COUNTS[group]]
+    table = np.zeros((len(names), len(array)), np.int64)
+    entropy = np.zeros(len(array), np.float64)
+    work = work_for(0, 0)
+    for part in slices(array, SLICE_SHARE):
+        n_chars, n_texts = len(part.codes), part.last - part.first
+        if n_chars > len(work.marks) or n_chars + n_texts >= len(work.lines):
+            work = work_for(max(n_chars, len(work.marks)), max(n_texts, len(work.lines) - len(work.marks)))
         rows = slice(part.first, part.last)
-        count_text(part.codes, part.classes, part.offsets, lang not in _SPACELESS, text_counts[rows])
-        count_ngrams(part.codes, part.classes, part.offsets, stops, ngram_counts[rows])
-    result = dict(zip(COUNTS, text_counts.T, strict=True))
-    result.update(zip((*WORD_COUNTS, *CHAR_COUNTS), ngram_counts.T, strict=True))
-    result["bytes"] = pc.binary_length(array).fill_null(0).to_numpy(zero_copy_only=False)
-    return result
+        table[:, rows] = count_slice(part, lang, lang not in SPACELESS, cuts, work, entropy[rows]).T
+    counts = dict(zip(names, table, strict=True))
+    counts["bytes"] = pc.binary_length(array).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    counts["one"] = np.ones(len(array), np.int64)
+    counts["chars_without_newlines"] = counts["chars"] - counts["newlines"]
+    counts["word_chars_by_space"] = counts["chars"] - counts["spaces"]
+    alone = counts["brackets"] == 0
+    counts["matched_brackets"] = counts["brackets"] - counts["unmatched_brackets"] + alone
+    counts["brackets"] = counts["brackets"] + alone
+    if "space" in groups:
+        counts["space.symbols"] = counts["hashes"] + counts["ellipses"] + counts["space.spaced_ellipses"]
+        counts["space_words"] = counts["space.space_words"]
+    return counts, entropy
+
+
+def _add_optional(counts: Counts, array: pa.Array, groups: Sequence[str], lists: Mapping[str, WordList]) -> None:
+    """Counts that other libraries make, or that need lists."""
+    if "zstd" in groups or "zlib" in groups:
+        from .compression import zlib_bytes, zstd_bytes
+
+        if "zstd" in groups:
+            counts["zstd_bytes"] = zstd_bytes(array)
+        if "zlib" in groups:
+            counts["zlib_bytes"] = zlib_bytes(array)
+    if "bbs" in groups:
+        found = pc.count_substring_regex(array, BBS_MARKS).fill_null(0)
+        counts["bbs_marks"] = found.to_numpy(zero_copy_only=False).astype(np.int64)
+    if "words" in groups:
+        from .wordlists import count_list
+
+        for kind in sorted(lists):
+            hits, chars = count_list(array, lists[kind])
+            counts[f"list.{'ng_chars' if kind == 'ng' else kind}"] = chars if kind == "ng" else hits
+
+
+BBS_MARKS = (
+    r"\p{Nd}{4}[年.\-/][ ]*\p{Nd}{1,2}[月.\-/][ ]*\p{Nd}{1,2}日*|コメント|SOLD OUT|レビュー|投稿|ページ"
+    r"|\([月火水木金土日]\)|質問|\p{Nd}+話|楽天市場|-"
+)
+"""HojiChar's DiscardBBSComments, with its bare hyphen."""

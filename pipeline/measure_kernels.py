@@ -1,86 +1,144 @@
-"""Counts over code points: characters, lines, paragraphs and sentences, one text after the other.
+"""What signals look at: marks of code points, sums that hash any stretch at once, places to stop at; and characters.
 
-Every kernel adds to one row of int64 counts, whose order is `COUNTS`; measure.py makes the ratios. Copies of a line or
-a sentence are found by 64-bit hashes of their code points, never by strings.
+The hash of codes[a:b] is sums[b] - sums[a] * powers[b - a], a polynomial of 64 bits: lines, sentences and words are
+told apart for the price of one pass, whatever of them is asked.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .text_kernels import jit
+from .text_kernels import int64, jit
 from .unicode_table import (
-    BREAK_BIT,
+    BROKEN_BIT,
     CATEGORY_MASK,
+    EVENT_BIT,
     JAPANESE_BIT,
     LETTER,
     NUMBER,
     PUNCTUATION,
     SCRIPT_SHIFT,
     SPACE_BIT,
+    SPECIAL_BIT,
     SYMBOL,
 )
 
-__all__ = ["COUNTS", "count_text"]
+__all__ = ["BASE", "CHARACTER_COUNTS", "count_characters", "power_table", "prepare"]
 
-COUNTS = (
+CHARACTER_COUNTS = (
     *("chars", "letters", "digits", "punctuation", "symbols", "spaces", "hiragana", "katakana", "kanji"),
     *("swallow_hiragana", "swallow_katakana", "swallow_kanji", "swallow_japanese"),
-    *("hashes", "ellipses", "lines", "bullet_lines", "ellipsis_lines"),
-    *("pieces", "dup_pieces", "dup_piece_chars", "paragraphs", "dup_paragraphs", "dup_paragraph_chars"),
-    *("sentences", "dup_sentences", "dup_sentence_chars", "ja_lines", "dup_ja_lines", "dup_ja_line_chars"),
-    *("sentence_chars", "max_sentence_chars", "ellipsis_sentences"),
+    *("hashes", "ellipses", "newlines", "kutens", "curlies", "special_chars", "broken_chars"),
+    *("longest_run", "kana_first_50", "ja_stop_chars", "lorem_ipsums"),
 )
-"""What is counted, in the order of a row: a piece is a line as datatrove's repetition rules cut them."""
+"""What is counted of characters, in the order of a row."""
 
 CHARS, LETTERS, DIGITS, PUNCTUATIONS, SYMBOLS, SPACES, HIRAGANA, KATAKANA, KANJI = range(9)
-SWALLOW_HIRAGANA, SWALLOW_KATAKANA, SWALLOW_KANJI, SWALLOW_JAPANESE, HASHES, ELLIPSES = range(9, 15)
-LINES, BULLET_LINES, ELLIPSIS_LINES, PIECES, DUP_PIECES, DUP_PIECE_CHARS = range(15, 21)
-PARAGRAPHS, DUP_PARAGRAPHS, DUP_PARAGRAPH_CHARS, SENTENCES, DUP_SENTENCES, DUP_SENTENCE_CHARS = range(21, 27)
-JA_LINES, DUP_JA_LINES, DUP_JA_LINE_CHARS, SENTENCE_CHARS, MAX_SENTENCE_CHARS, ELLIPSIS_SENTENCES = range(27, 33)
-
-NEWLINE, RETURN, HASH, HYPHEN, STOP, ELLIPSIS, BULLET, MIDDLE_DOT = 0x0A, 0x0D, 0x23, 0x2D, 0x2E, 0x2026, 0x2022, 0x30FB
-
-INSIDE, LEADING, END, LINE_END = range(4)
+SWALLOW_HIRAGANA, SWALLOW_KATAKANA, SWALLOW_KANJI, SWALLOW_JAPANESE, HASHES, ELLIPSES, NEWLINES = range(9, 16)
+KUTENS, CURLIES, SPECIALS, BROKENS, LONGEST_RUN, KANA_FIRST_50, JA_STOP_CHARS, LOREM_IPSUMS = range(16, 24)
 
 BASE = np.uint64(0x9E3779B97F4A7C15)
 """Odd multiplier of the polynomial hashes: 2^64 over the golden ratio."""
 
+_STOPS = "のにをはたてがとで年し・月れさ"
+STOP_BITS = np.array([1 << _STOPS.index(chr(c)) if chr(c) in _STOPS else 0 for c in range(0x3000, 0x3100)], np.int64)
+YEAR_BIT, MONTH_BIT, N_STOPS = 1 << _STOPS.index("年"), 1 << _STOPS.index("月"), len(_STOPS)
+"""FineWeb-2's stop words of Japanese, each one character (fineweb-2 configs/jpn_Jpan.yml)."""
+LOREM = np.array([ord(c) for c in "lorem ipsum"], np.int32)
+WESTERN = np.array([ord(c) for c in "€‚ƒ„…†‡ˆ‰Š‹Œ‘’“”•–—˜™š›œ"], np.int32)
+"""What bytes 0x80 to 0x9C of UTF-8 become when read as Windows-1252."""
+
 
 @jit
-def count_text(
+def power_table(n: int) -> NDArray[np.uint64]:
+    """BASE to the powers 0 to n."""
+    powers = np.ones(n + 1, np.uint64)
+    for k in range(n):
+        powers[k + 1] = powers[k] * BASE
+    return powers
+
+
+@jit
+def prepare(
+    codes: NDArray[np.int32],
+    table: NDArray[np.uint16],
+    offsets: NDArray[np.int64],
+    marks: NDArray[np.uint16],
+    sums: NDArray[np.uint64],
+    events: NDArray[np.int32],
+    event_bounds: NDArray[np.int64],
+) -> None:
+    """Fill marks and sums (one longer than codes); events of text i: places from event_bounds[i] to [i + 1].
+
+    An event is a line break, a mark that may end a sentence, a bracket, a colon or an @.
+    """
+    value, at, n = np.uint64(0), 0, len(codes)
+    square = BASE * BASE
+    cube, fourth = square * BASE, square * square
+    sums[0] = 0
+    # Four at a time: each sum waits for the one four places before, not for its neighbour.
+    while at + 4 <= n:
+        one, two = np.uint64(codes[at]), np.uint64(codes[at + 1])
+        two += one * BASE
+        three = two * BASE + np.uint64(codes[at + 2])
+        four = three * BASE + np.uint64(codes[at + 3])
+        sums[at + 1], sums[at + 2], sums[at + 3] = value * BASE + one, value * square + two, value * cube + three
+        value = value * fourth + four
+        sums[at + 4] = value
+        at += 4
+    while at < n:
+        value = value * BASE + np.uint64(codes[at])
+        at += 1
+        sums[at] = value
+    for k in range(n):
+        marks[k] = table[codes[k]]
+    filled = 0
+    for text in range(len(offsets) - 1):
+        for k in range(offsets[text], offsets[text + 1]):
+            events[filled] = k
+            filled += marks[k] & EVENT_BIT != 0
+        event_bounds[text + 1] = filled
+
+
+@jit
+def count_characters(
     codes: NDArray[np.int32],
     classes: NDArray[np.uint8],
+    marks: NDArray[np.uint16],
     offsets: NDArray[np.int64],
-    stop_ends: bool,
     counts: NDArray[np.int64],
 ) -> None:
-    """Fill counts[text, :] for every text; `stop_ends`: a full stop before white space ends a sentence too."""
+    """Fill counts[text, :] (CHARACTER_COUNTS) for every text."""
+    histogram = np.empty(1024, np.int64)
     for text in range(len(offsets) - 1):
         first, last = offsets[text], offsets[text + 1]
-        out = counts[text]
-        _characters(codes[first:last], classes[first:last], out)
-        _lines(codes[first:last], classes[first:last], out)
-        _pieces(codes[first:last], classes[first:last], out)
-        _sentences(codes[first:last], classes[first:last], stop_ends, out)
+        part, out = codes[first:last], counts[text]
+        _classes(classes[first:last], histogram, out)
+        _single(part, marks[first:last], out)
+        out[LONGEST_RUN] = _longest_run(part)
+        for k in range(min(50, last - first)):
+            out[KANA_FIRST_50] += 0x3041 <= part[k] <= 0x3093 or 0x30A1 <= part[k] <= 0x30F3
 
 
 @jit
-def _characters(codes: NDArray[np.int32], classes: NDArray[np.uint8], out: NDArray[np.int64]) -> None:
-    """Characters by category and script; # and ellipses ("..." as str.count finds it, and …)."""
-    histogram = np.zeros(256, np.int64)
-    stops = 0
-    for k in range(len(codes)):
+def _classes(classes: NDArray[np.uint8], histogram: NDArray[np.int64], out: NDArray[np.int64]) -> None:
+    """Characters by category and script."""
+    for value in range(1024):
+        histogram[value] = 0
+    # Four histograms: neighbours are often alike, and a count waits for the same count before it.
+    n, k = len(classes), 0
+    while k + 4 <= n:
         histogram[classes[k]] += 1
-        code = codes[k]
-        stops = stops + 1 if code == STOP else 0
-        if stops == 3:
-            out[ELLIPSES] += 1
-            stops = 0
-        out[HASHES] += code == HASH
-        out[ELLIPSES] += code == ELLIPSIS
-    out[CHARS] = len(codes)
+        histogram[256 + int64(classes[k + 1])] += 1
+        histogram[512 + int64(classes[k + 2])] += 1
+        histogram[768 + int64(classes[k + 3])] += 1
+        k += 4
+    while k < n:
+        histogram[classes[k]] += 1
+        k += 1
+    out[CHARS] = len(classes)
     for value in range(256):
-        n, category, script = histogram[value], value & CATEGORY_MASK, value >> SCRIPT_SHIFT & 3
+        n = histogram[value] + histogram[256 + value] + histogram[512 + value] + histogram[768 + value]
+        category, script = value & CATEGORY_MASK, value >> SCRIPT_SHIFT & 3
         out[LETTERS] += n if category == LETTER else 0
         out[DIGITS] += n if category == NUMBER else 0
         out[PUNCTUATIONS] += n if category == PUNCTUATION else 0
@@ -95,162 +153,103 @@ def _characters(codes: NDArray[np.int32], classes: NDArray[np.uint8], out: NDArr
 
 
 @jit
-def _ellipsis_ends(codes: NDArray[np.int32], first: int, last: int) -> bool:
-    """The stretch ends in ... or …"""
-    if last > first and codes[last - 1] == ELLIPSIS:
-        return True
-    return last - first >= 3 and codes[last - 1] == STOP and codes[last - 2] == STOP and codes[last - 3] == STOP
-
-
-@jit
-def _lines(codes: NDArray[np.int32], classes: NDArray[np.uint8], out: NDArray[np.int64]) -> None:
-    """Lines of str.splitlines: those that begin with a bullet, those that end in an ellipsis."""
-    first, at, n = 0, 0, len(codes)
-    while at < n:
-        if not classes[at] & BREAK_BIT and at + 1 < n:
-            at += 1
-            continue
-        last = at if classes[at] & BREAK_BIT else at + 1
-        at += 2 if codes[at] == RETURN and at + 1 < n and codes[at + 1] == NEWLINE else 1
-        left, right = first, last
-        while left < right and classes[left] & SPACE_BIT:
-            left += 1
-        while right > left and classes[right - 1] & SPACE_BIT:
-            right -= 1
-        out[LINES] += 1
-        out[BULLET_LINES] += left < right and (codes[left] == BULLET or codes[left] == HYPHEN)
-        out[ELLIPSIS_LINES] += _ellipsis_ends(codes, left, right)
-        first = at
-
-
-@jit
-def _copies(hashes: NDArray[np.uint64], sizes: NDArray[np.int64], n: int, at: int, out: NDArray[np.int64]) -> None:
-    """out[at:at + 3]: items, items that were seen before, their characters."""
-    out[at] = n
-    if n < 2:
-        return
-    bits = 2
-    while 1 << bits < 2 * n:
-        bits += 1
-    table, mask = np.zeros(1 << bits, np.uint64), (1 << bits) - 1
-    for k in range(n):
-        # 0 marks a free place, so the hash 0 becomes 1; the length joins so that "" differs from every text.
-        key = max((hashes[k] ^ np.uint64(sizes[k])) * BASE, np.uint64(1))
-        place = np.int64(key >> np.uint64(32)) & mask
-        while table[place] != 0 and table[place] != key:
-            place = (place + 1) & mask
-        if table[place] == key:
-            out[at + 1] += 1
-            out[at + 2] += sizes[k]
-        table[place] = key
-
-
-@jit
-def _split(
-    codes: NDArray[np.int32], first: int, last: int, breaks: int, hashes: NDArray[np.uint64], sizes: NDArray[np.int64]
-) -> int:
-    """Items between runs of at least `breaks` newlines, hashed; as re.split, also empty ones at the ends."""
-    n, at, size, value = 0, first, 0, np.uint64(0)
-    while at < last:
-        run = at
-        while run < last and codes[run] == NEWLINE:
-            run += 1
-        if run - at >= breaks:
-            hashes[n], sizes[n] = value, size
-            n, at, size, value = n + 1, run, 0, np.uint64(0)
-            continue
-        # A run too short to split belongs to the item, newlines and all; otherwise one character does.
-        for k in range(at, max(run, at + 1)):
-            value = (value + np.uint64(codes[k]) + np.uint64(1)) * BASE
-            value ^= value >> np.uint64(29)
-            size += 1
-        at = max(run, at + 1)
-    hashes[n], sizes[n] = value, size
-    return n + 1
-
-
-@jit
-def _pieces(codes: NDArray[np.int32], classes: NDArray[np.uint8], out: NDArray[np.int64]) -> None:
-    """Copies among pieces (cut at newlines) and among paragraphs (the stripped text cut at blank lines)."""
-    newlines = 1
+def _single(codes: NDArray[np.int32], marks: NDArray[np.uint16], out: NDArray[np.int64]) -> None:
+    """Characters of one kind each; the loops are short for the compiler to take many characters at once."""
+    hashes, newlines, kutens, curlies, ellipses, largest = 0, 0, 0, 0, 0, np.int32(0)
     for k in range(len(codes)):
-        newlines += codes[k] == NEWLINE
-    hashes, sizes = np.empty(newlines, np.uint64), np.empty(newlines, np.int64)
-    n = _split(codes, 0, len(codes), 1, hashes, sizes)
-    _copies(hashes, sizes, n, PIECES, out)
-    first, last = 0, len(codes)
-    while first < last and classes[first] & SPACE_BIT:
-        first += 1
-    while last > first and classes[last - 1] & SPACE_BIT:
-        last -= 1
-    n = _split(codes, first, last, 2, hashes, sizes)
-    _copies(hashes, sizes, n, PARAGRAPHS, out)
-
-
-@jit
-def _borders(codes: NDArray[np.int32], classes: NDArray[np.uint8], stop_ends: bool, out: NDArray[np.uint8]) -> int:
-    """out[k]: INSIDE, LEADING (not at the start of a sentence), END or LINE_END; how many of the last two.
-
-    A pass of its own: a call per character costs 20 ns in numba, a byte of memory less than one.
-    """
-    n = 0
-    for k in range(len(codes)):
+        hashes += codes[k] == 0x23
+        newlines += codes[k] == 0x0A
+        kutens += codes[k] == 0x3002
+        curlies += codes[k] == 0x7B
+        ellipses += codes[k] == 0x2026
+        largest = max(largest, codes[k])
+    leads, dots, lorems = 0, 0, 0
+    for k in range(len(codes) - 2):
         code = codes[k]
-        border = LEADING if stop_ends and classes[k] & SPACE_BIT else INSIDE
-        if code == NEWLINE:
-            border = LINE_END
-        elif code == 0x21 or code == 0x3F or code == 0x3002 or code == 0xFF0E or code == 0xFF01 or code == 0xFF1F:
-            border = END
-        elif code == STOP and stop_ends and (k + 1 == len(codes) or classes[k + 1] & SPACE_BIT != 0):
-            border = END
-        out[k] = border
-        n += border >= END
+        leads += (code == 0xC3) | (code == 0xC2) | (code == 0xE3) | (code == 0xE2)
+        dots += (code == 0x2E) & (codes[k + 1] == 0x2E) & (codes[k + 2] == 0x2E)
+    for k in range(len(codes) - 10):
+        lorems += (codes[k] | 0x20 == 0x6C) & (codes[k + 4] | 0x20 == 0x6D) & (codes[k + 6] | 0x20 == 0x69)
+    # What is rare is counted exactly only where there may be some.
+    if leads or len(codes) < 3:
+        _western(codes, out)
+    if dots:
+        ellipses += _ellipses(codes)
+    if lorems:
+        out[LOREM_IPSUMS] = _lorem_ipsums(codes)
+    specials, brokens = 0, 0
+    for k in range(len(marks)):
+        specials += marks[k] & SPECIAL_BIT != 0
+        brokens += marks[k] & BROKEN_BIT != 0
+    out[HASHES], out[NEWLINES], out[KUTENS], out[CURLIES], out[ELLIPSES] = hashes, newlines, kutens, curlies, ellipses
+    out[SPECIALS], out[BROKENS] = specials, brokens
+    seen = 0
+    if largest >= 0x3000:
+        for k in range(len(codes)):
+            if 0x3000 <= codes[k] < 0x3100:
+                seen |= STOP_BITS[codes[k] - 0x3000]
+            elif codes[k] == 0x5E74 or codes[k] == 0x6708:
+                seen |= YEAR_BIT if codes[k] == 0x5E74 else MONTH_BIT
+    for stop in range(N_STOPS):
+        out[JA_STOP_CHARS] += seen >> stop & 1
+
+
+@jit
+def _western(codes: NDArray[np.int32], out: NDArray[np.int64]) -> None:
+    """Kana and Latin letters that UTF-8 leaves when read as Windows-1252: a lead and what follows it."""
+    for k in range(len(codes) - 1):
+        lead = codes[k]
+        if lead == 0xC3 or lead == 0xC2 or lead == 0xE3 or lead == 0xE2:
+            follower = codes[k + 1]
+            found = 0x80 <= follower <= 0xBF
+            for value in WESTERN:
+                found |= follower == value
+            # A C1 control counts as broken already.
+            out[BROKENS] += (1 if follower < 0xA0 else 2) if found else 0
+
+
+@jit
+def _longest_run(codes: NDArray[np.int32]) -> int:
+    """The longest run of one character; leaps as far as the best so far."""
+    best, at, n = min(1, len(codes)), 0, len(codes)
+    while at + best < n:
+        back = at + best
+        while back > at and codes[back] == codes[back - 1]:
+            back -= 1
+        if back > at:
+            at = back
+            continue
+        end = at + best + 1
+        while end < n and codes[end] == codes[at]:
+            end += 1
+        best, at = end - at, end
+    return best
+
+
+@jit
+def _ellipses(codes: NDArray[np.int32]) -> int:
+    """Three full stops in a row, as str.count finds them."""
+    n, run = 0, 0
+    for k in range(len(codes)):
+        run = run + 1 if codes[k] == 0x2E else 0
+        if run == 3:
+            n, run = n + 1, 0
     return n
 
 
 @jit
-def _sentence(
-    codes: NDArray[np.int32], classes: NDArray[np.uint8], first: int, last: int, out: NDArray[np.int64]
-) -> np.uint64:
-    """Count the sentence codes[first:last]; its hash."""
-    value = np.uint64(0)
-    for k in range(first, last):
-        value = (value + np.uint64(codes[k]) + np.uint64(1)) * BASE
-        value ^= value >> np.uint64(29)
-    out[SENTENCE_CHARS] += last - first
-    out[MAX_SENTENCE_CHARS] = max(out[MAX_SENTENCE_CHARS], last - first)
-    while last > first and classes[last - 1] & SPACE_BIT:
-        last -= 1
-    out[ELLIPSIS_SENTENCES] += last > first and (codes[last - 1] == MIDDLE_DOT or codes[last - 1] == ELLIPSIS)
-    return value
-
-
-@jit
-def _sentences(codes: NDArray[np.int32], classes: NDArray[np.uint8], stop_ends: bool, out: NDArray[np.int64]) -> None:
-    """Sentences within lines, as the expression [^。．！？!?]+[。．！？!?]? finds them, and lines as lists of them.
-
-    With `stop_ends` (languages written with spaces) white space before a sentence does not belong to it. A line without
-    a sentence is none.
-    """
-    borders = np.empty(len(codes), np.uint8)
-    capacity = _borders(codes, classes, stop_ends, borders) + 1
-    hashes, sizes = np.empty(capacity, np.uint64), np.empty(capacity, np.int64)
-    line_hashes, line_sizes = np.empty(capacity, np.uint64), np.empty(capacity, np.int64)
-    n, n_lines, at, line_value, line_size = 0, 0, 0, np.uint64(0), 0
-    while at < len(codes):
-        if borders[at] == INSIDE:
-            last = at + 1
-            while last < len(codes) and borders[last] < END:
-                last += 1
-            line_ends = last == len(codes) or borders[last] == LINE_END
-            last += 0 if line_ends else 1
-            hashes[n], sizes[n] = _sentence(codes, classes, at, last, out), last - at
-            line_value, line_size, n = (line_value + hashes[n]) * BASE, line_size + last - at, n + 1
-            at = last
-        else:
-            line_ends, at = borders[at] == LINE_END, at + 1
-        if line_size > 0 and (line_ends or at == len(codes)):
-            line_hashes[n_lines], line_sizes[n_lines] = line_value, line_size
-            n_lines, line_value, line_size = n_lines + 1, np.uint64(0), 0
-    _copies(hashes, sizes, n, SENTENCES, out)
-    _copies(line_hashes, line_sizes, n_lines, JA_LINES, out)
+def _lorem_ipsums(codes: NDArray[np.int32]) -> int:
+    """lorem ipsum in either case, as str.count finds it."""
+    n = 0
+    at = 0
+    while at + len(LOREM) <= len(codes):
+        if codes[at] | 0x20 != LOREM[0] or codes[at + 4] | 0x20 != LOREM[4]:
+            at += 1
+            continue
+        same = 0
+        for k in range(len(LOREM)):
+            code = codes[at + k]
+            same += (code | 0x20 if 0x41 <= code <= 0x5A else code) == LOREM[k]
+        n += same == len(LOREM)
+        at += len(LOREM) if same == len(LOREM) else 1
+    return n

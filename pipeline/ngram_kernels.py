@@ -1,246 +1,399 @@
-"""Words, and n-grams of words and characters that stand more than once, without strings and without wrong matches.
+"""Character n-grams of orders 2 to 10 that stand more than once, exactly, by sorting the places of a text once.
 
-An n-gram can only repeat where both (n-1)-grams inside it repeat. So each order looks only at places the order before
-left over, and names an n-gram by the numbers of its two (n-1)-grams: 9 orders cost about 3 passes, and equal numbers
-mean equal n-grams (words themselves are told apart by 64-bit hashes).
+Sorted by the ten characters that begin there, neighbours agree in so many characters, and the numbers of agreement say
+everything about every order at once: an order's distinct n-grams are the neighbours that agree in fewer, its repeated
+ones the rises from below n to n or more, its most frequent one the longest run of n or more.
+
+Characters become small numbers, several of which fit a 64-bit word. English has some thousand distinct pairs of
+characters in a text: five pairs are one word, nothing else is needed. Otherwise a word holds what fits beside the
+place, and runs that agree in all of it are sorted by what follows there.
 """
 
+from collections.abc import Callable
+from typing import cast
+
 import numpy as np
+from numba import types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from .text_kernels import jit
-from .unicode_table import CATEGORY_MASK, LETTER, MARK, NUMBER, SCRIPT_SHIFT, SPACE_BIT
+from .text_kernels import int64, jit
 
-__all__ = ["CHAR_COUNTS", "STOP_WORDS", "WORD_COUNTS", "count_ngrams", "word_hash"]
+__all__ = ["LONGEST", "sort_places"]
 
-STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
-"""Gopher's (Rae et al. 2021, arXiv:2112.11446, A1.1)."""
-
-WORD_COUNTS = (
-    *("words", "plain_words", "plain_word_chars", "alpha_words", "stop_words"),
-    *(f"top_word_{n}gram_chars" for n in (2, 3, 4)),
-    *(f"dup_word_{n}gram_chars" for n in range(5, 11)),
-)
-CHAR_COUNTS = tuple(f"{part}_char_{n}grams" for n in range(2, 11) for part in ("all", "top", "distinct", "dup"))
-"""Of each order: n-grams, times the most frequent stands, distinct ones, distinct ones that stand more than once."""
-
-WORDS, PLAIN_WORDS, PLAIN_WORD_CHARS, ALPHA_WORDS, STOP_WORDS_SEEN, TOP_WORD, DUP_WORD = 0, 1, 2, 3, 4, 5, 8
-CHAR_NGRAMS = len(WORD_COUNTS)
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
+U64 = NDArray[np.uint64]
+F64 = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 LONGEST = 10
-
-APOSTROPHE, QUOTE, STOP, COMMA, LONG_VOWEL, HALF_LONG_VOWEL = 0x27, 0x2019, 0x2E, 0x2C, 0x30FC, 0xFF70
-
+PAIRS = LONGEST // 2
+MAX_PAIRS = 1 << 12  # five of so many distinct pairs of characters fit a 64-bit word
+DIGIT_BITS = 11
+INSERTION = 24  # longest run that is sorted by insertion
+SIEVE_BITS = 15
 BASE = np.uint64(0x9E3779B97F4A7C15)
+ZERO = int64(0)
+"""A literal would make numba compile what is called with it twice."""
+
+
+def _count_leading_zeros(typing_context, value):  # type: ignore[no-untyped-def]
+    """Zero bits above the highest one of a uint64: one instruction, for which numba has no name."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.ctlz(arguments[0], context.get_constant(types.boolean, False))
+
+    return types.int64(types.uint64), generate
+
+
+_leading_zeros = cast(Callable[[object], int], intrinsic(_count_leading_zeros))
 
 
 @jit
-def word_hash(codes: NDArray[np.int32]) -> np.uint64:
-    """64-bit hash of a word."""
-    value = np.uint64(len(codes))
-    for k in range(len(codes)):
-        value = (value + np.uint64(codes[k]) + np.uint64(1)) * BASE
-        value ^= value >> np.uint64(29)
-    return value
+def sort_places(codes: I32, offsets: I64, numbers: I32, agree: U8, copied: Bools, entropies: F64) -> None:
+    """Sort the places of every text by the ten characters from there on; numbers of a text begin at its offset.
 
-
-@jit
-def count_ngrams(
-    codes: NDArray[np.int32],
-    classes: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
-    stops: NDArray[np.uint64],
-    counts: NDArray[np.int64],
-) -> None:
-    """Fill counts[text, :] (WORD_COUNTS, then CHAR_COUNTS) for every text; `stops`: the hashes of the stop words."""
-    longest = 0
+    agree[k]: characters, ten at most, that the k-th place in order shares with the one before; copied[k]: the ten from
+    place k on stand at an earlier place too. `numbers`: zeros, one for each code point, left zero again.
+    """
+    longest = 1
     for text in range(len(offsets) - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])
-    places, names = np.empty(longest + 1, np.int32), np.empty(longest + 1, np.int32)
-    starts, ends, hashes = np.empty(longest, np.int32), np.empty(longest, np.int32), np.empty(longest, np.uint64)
+    symbols, seen = np.zeros(longest + 2 * LONGEST, np.int32), np.empty(longest + 1, np.int32)
+    times = np.empty(longest + 1, np.int32)
+    words, spare = np.empty(longest, np.uint64), np.empty(longest, np.uint64)
+    grams, table = np.zeros(longest + 2 * LONGEST, np.uint64), np.empty(8, np.uint64)
+    digits, sieve = np.empty(PAIRS << 12, np.int32), np.empty(1 << SIEVE_BITS, np.uint8)
+    pair_names, firsts = np.zeros(1 << 14, np.int32), np.zeros(MAX_PAIRS, np.int32)
+    pair_times = np.zeros(MAX_PAIRS, np.int32)
     for text in range(len(offsets) - 1):
-        part, kinds = codes[offsets[text] : offsets[text + 1]], classes[offsets[text] : offsets[text + 1]]
-        n = _words(part, kinds, stops, starts, ends, hashes, counts[text])
-        _word_ngrams(starts, ends, hashes, n, places, names, counts[text])
-        _char_ngrams(part, places, names, counts[text, CHAR_NGRAMS:])
-
-
-@jit
-def _word_end(codes: NDArray[np.int32], classes: NDArray[np.uint8], at: int) -> int:
-    """Where the word that begins at `at` ends; measure.py says what a word is."""
-    kind = classes[at] & CATEGORY_MASK
-    end, n = at + 1, len(codes)
-    if kind != LETTER and kind != NUMBER and kind != MARK:
-        while end < n and codes[end] == codes[at]:
-            end += 1
-        return end
-    script = classes[at] >> SCRIPT_SHIFT & 3
-    while end < n:
-        kind, code = classes[end] & CATEGORY_MASK, codes[end]
-        inside = kind == MARK or code == LONG_VOWEL or code == HALF_LONG_VOWEL
-        if inside or ((kind == LETTER or kind == NUMBER) and classes[end] >> SCRIPT_SHIFT & 3 == script):
-            end += 1
+        part = codes[offsets[text] : offsets[text + 1]]
+        n, near, again = len(part), agree[offsets[text] : offsets[text + 1]], copied[offsets[text] : offsets[text + 1]]
+        if n == 0:
             continue
-        if script or end + 1 == n or classes[end + 1] >> SCRIPT_SHIFT & 3:
-            return end
-        kind = classes[end + 1] & CATEGORY_MASK
-        digits = kind == NUMBER and classes[end - 1] & CATEGORY_MASK == NUMBER
-        joins = code == APOSTROPHE or code == QUOTE or code == STOP or (code == COMMA and digits)
-        if not joins or (kind != LETTER and kind != NUMBER):
-            return end
-        end += 2
-    return end
+        n_symbols = _symbols(part, numbers, seen, times, symbols)
+        entropies[text] = _entropy(n, n_symbols, times)
+        for k in range(n, n + 2 * LONGEST):
+            symbols[k] = 0
+        bits = 1
+        while 1 << bits <= n_symbols:
+            bits += 1
+        # Names of pairs cost one look at every possible pair.
+        n_pairs = MAX_PAIRS + 1
+        if bits <= 7 and 1 << 2 * bits <= 8 * n:
+            n_pairs = _pairs(symbols, n, bits, pair_names, firsts, pair_times)
+        if n_pairs <= MAX_PAIRS:
+            _sort_pairs(*(symbols, n, bits, n_pairs, pair_names, firsts, pair_times, words, spare, grams, digits, near))
+        else:
+            _sort_places(symbols, n, bits, words, spare, grams, digits, near)
+        n_copied = 0
+        for k in range(1, n):
+            n_copied += near[k] == LONGEST
+        for k in range(n):
+            again[k] = False
+        if n_copied and n_pairs <= MAX_PAIRS:
+            while len(table) < 4 * n_copied:
+                table = np.empty(2 * len(table), np.uint64)
+            _copied_words(words, near, n, grams, n_copied, table, sieve, seen, again)
+        elif n_copied:
+            _copied_places(words, near, n, again)
 
 
 @jit
-def _words(
-    codes: NDArray[np.int32],
-    classes: NDArray[np.uint8],
-    stops: NDArray[np.uint64],
-    starts: NDArray[np.int32],
-    ends: NDArray[np.int32],
-    hashes: NDArray[np.uint64],
-    out: NDArray[np.int64],
-) -> int:
-    """Cut into words: their places and hashes, and Gopher's counts over them."""
-    n, at, seen = 0, 0, 0
-    while at < len(codes):
-        if classes[at] & SPACE_BIT:
-            at += 1
-            continue
-        end, alpha, plain = _word_end(codes, classes, at), False, False
-        for k in range(at, end):
-            kind = classes[k] & CATEGORY_MASK
-            alpha |= kind == LETTER
-            plain |= kind == LETTER or kind == NUMBER or kind == MARK
-        starts[n], ends[n], hashes[n] = at, end, word_hash(codes[at:end])
-        out[ALPHA_WORDS] += alpha
-        out[PLAIN_WORDS] += plain
-        out[PLAIN_WORD_CHARS] += end - at if plain else 0
-        if alpha and end - at <= 4:
-            for k in range(len(stops)):
-                seen |= (hashes[n] == stops[k]) << k
-        n, at = n + 1, end
-    out[WORDS] = n
-    for k in range(len(stops)):
-        out[STOP_WORDS_SEEN] += seen >> k & 1
-    return n
-
-
-@jit
-def _number(keys: NDArray[np.uint64], n: int, names: NDArray[np.int32], tally: NDArray[np.int32]) -> int:
-    """names[k]: number of keys[k] in order of first appearance; tally[number]: times it stands. Returns how many."""
-    bits = 2
-    while 1 << bits < 2 * n:
-        bits += 1
-    table, numbers = np.zeros(1 << bits, np.uint64), np.empty(1 << bits, np.int32)
-    mask, shift, found = (1 << bits) - 1, np.uint64(64 - bits), 0
-    for k in range(n):
-        key = keys[k] + np.uint64(1)
-        place = np.int64(((key ^ (key >> np.uint64(32))) * BASE) >> shift)
-        while table[place] != 0 and table[place] != key:
-            place = (place + 1) & mask
-        if table[place] == 0:
-            table[place], numbers[place], tally[found] = key, found, 0
+def _symbols(codes: I32, numbers: I32, seen: I32, times: I32, symbols: I32) -> int:
+    """Number the distinct characters from 1 on, in order of appearance; times[number]. Returns how many there are."""
+    found = 0
+    for k in range(len(codes)):
+        number = numbers[codes[k]]
+        if number == 0:
+            seen[found] = codes[k]
             found += 1
-        names[k] = numbers[place]
-        tally[names[k]] += 1
+            number = found
+            numbers[codes[k]], times[number] = number, 0
+        symbols[k] = number
+        times[number] += 1
+    for k in range(found):
+        numbers[seen[k]] = 0
     return found
 
 
 @jit
-def _refine(
-    places: NDArray[np.int32], names: NDArray[np.int32], n: int, keys: NDArray[np.uint64], tally: NDArray[np.int32]
-) -> tuple[int, int, int, int]:
-    """From the repeated (n-1)-grams to the repeated n-grams, in place.
+def _entropy(n: int, n_symbols: int, times: I32) -> float:
+    """Bits a character, were every character drawn by itself."""
+    total = 0.0
+    for k in range(1, n_symbols + 1):
+        total += times[k] * np.log2(times[k])
+    return float(np.log2(n) - total / n)
 
-    Returns how many places are left, how many distinct n-grams stand there, and of the most frequent one (the earliest
-    of them) how often it stands and its first place; 1 and 0 where none repeats.
+
+@jit
+def _pairs(symbols: I32, n: int, bits: int, names: I32, firsts: I32, times: I32) -> int:
+    """names[first << bits | second]: from 1 on, in order; firsts[name]: first symbol; times[name]. How many, with 0."""
+    for pair in range(1 << 2 * bits):
+        names[pair] = 0
+    for k in range(n):
+        names[symbols[k] << bits | symbols[k + 1]] += 1
+    found, times[0] = 1, 0
+    for pair in range(1 << 2 * bits):
+        if names[pair]:
+            if found < MAX_PAIRS:
+                times[found], names[pair], firsts[found] = names[pair], found, pair >> bits
+            found += 1
+    return found
+
+
+@jit
+def _sort_digits(words: U64, spare: U64, n: int, low: int, passes: int, width: int, digits: I32) -> bool:
+    """Sort words[:n] by `passes` digits of `width` bits from bit `low` on; True when the result stands in `spare`.
+
+    digits[number << width | digit]: how many words have that digit.
     """
-    pairs = 0
-    for k in range(n - 1):
-        if places[k + 1] == places[k] + 1:
-            keys[pairs] = np.uint64(names[k]) << np.uint64(32) | np.uint64(names[k + 1])
-            places[pairs] = places[k]
-            pairs += 1
-    found = _number(keys, pairs, names, tally)
-    repeated = 0
-    for number in range(found):
-        repeated += tally[number] > 1
-    left, top, top_place = 0, 1, 0
-    for k in range(pairs):
-        times = tally[names[k]]
-        if times > 1:
-            if times > top:
-                top, top_place = times, places[k]
-            places[left], names[left] = places[k], names[k]
-            left += 1
-    return left, repeated, top, top_place
+    size, width_u, low_u = 1 << width, np.uint64(width), np.uint64(low)
+    mask = np.uint64(size - 1)
+    for number in range(passes):
+        base, total = number * size, 0
+        for place in range(base, base + size):
+            count = digits[place]
+            digits[place] = total
+            total += count
+        source, target = (spare, words) if number & 1 else (words, spare)
+        shift = low_u + np.uint64(number) * width_u
+        for k in range(n):
+            word = source[k]
+            place = base + int64(word >> shift & mask)
+            target[digits[place]] = word
+            digits[place] += 1
+    return passes & 1 == 1
 
 
 @jit
-def _char_ngrams(
-    codes: NDArray[np.int32], places: NDArray[np.int32], names: NDArray[np.int32], out: NDArray[np.int64]
-) -> None:
-    """Counts of character n-grams, 2 to 10."""
-    left = len(codes)
-    for k in range(left):
-        places[k], names[k] = k, codes[k]
-    keys, tally = np.empty(left, np.uint64), np.empty(left, np.int32)
-    for n in range(2, LONGEST + 1):
-        total = max(len(codes) - n + 1, 0)
-        left, repeated, top, _ = _refine(places, names, left, keys, tally)
-        at = 4 * (n - 2)
-        out[at], out[at + 1], out[at + 2], out[at + 3] = total, min(top, total), total - left + repeated, repeated
-
-
-@jit
-def _copied_chars(
-    places: NDArray[np.int32],
-    names: NDArray[np.int32],
-    left: int,
+def _sort_pairs(
+    symbols: I32,
     n: int,
-    seen: NDArray[np.int32],
-    lengths: NDArray[np.int64],
-) -> int:
-    """Characters of n-grams seen before, going on behind each hit, as datatrove reads Gopher."""
-    for k in range(left):
-        seen[names[k]] = 0
-    chars, at = 0, 0
-    for k in range(left):
-        if places[k] < at:
-            continue
-        if seen[names[k]]:
-            chars += lengths[places[k] + n] - lengths[places[k]]
-            at = places[k] + n
-        seen[names[k]] = 1
-    return chars
+    bits: int,
+    n_pairs: int,
+    names: I32,
+    firsts: I32,
+    times: I32,
+    words: U64,
+    spare: U64,
+    grams: U64,
+    digits: I32,
+    agree: U8,
+) -> None:
+    """Sort all places by five pairs of characters; agree[k]: characters the k-th shares with the one before."""
+    width = 1
+    while 1 << width < n_pairs:
+        width += 1
+    width_u = np.uint64(width)
+    mask = (np.uint64(1) << np.uint64(PAIRS * width)) - np.uint64(1)
+    # Every digit is a pair some places behind: the first of them are not met, nothing stands behind the text.
+    for number in range(PAIRS):
+        ahead = LONGEST - 2 - 2 * number
+        for name in range(1 << width):
+            digits[number << width | name] = times[name] if name < n_pairs else 0
+        for k in range(min(ahead, n)):
+            digits[number << width | names[symbols[k] << bits | symbols[k + 1]]] -= 1
+        digits[number << width] += min(ahead, n)
+    total = 0
+    for name in range(1 << width):
+        count = digits[name]
+        digits[name] = total
+        total += count
+    small = (np.uint64(1) << width_u) - np.uint64(1)
+    # Even and odd places are two chains of pairs; the first pass of the sort takes the words as they are made.
+    for start in range(2):
+        word = np.uint64(0)
+        for k in range(start, start + LONGEST - 2, 2):
+            word = word << width_u | np.uint64(names[symbols[k] << bits | symbols[k + 1]])
+        for k in range(start, n, 2):
+            at = k + LONGEST - 2
+            word = (word << width_u | np.uint64(names[symbols[at] << bits | symbols[at + 1]])) & mask
+            grams[k] = word
+            place = int64(word & small)
+            words[digits[place]] = word
+            digits[place] += 1
+    _sort_digits(words, spare, n, width, int64(PAIRS - 1), width, digits[1 << width :])
+    # A table, for a division would take longer than all the rest.
+    shifts = np.zeros(65, np.uint64)
+    for zeros in range(64):
+        shifts[zeros] = min((63 - zeros) // width, PAIRS - 1) * width
+    shared = np.zeros(65, np.uint8)
+    for zeros in range(64):
+        shared[zeros] = 2 * (PAIRS - 1 - min((63 - zeros) // width, PAIRS - 1))
+    agree[0] = 0
+    last = words[0]
+    for k in range(1, n):
+        word = words[k]
+        zeros = _leading_zeros(word ^ last)
+        shift = shifts[zeros]
+        same = firsts[int64(word >> shift & small)] == firsts[int64(last >> shift & small)]
+        agree[k] = shared[zeros] + same if zeros < 64 else LONGEST
+        last = word
 
 
 @jit
-def _word_ngrams(
-    starts: NDArray[np.int32],
-    ends: NDArray[np.int32],
-    hashes: NDArray[np.uint64],
-    n_words: int,
-    places: NDArray[np.int32],
-    names: NDArray[np.int32],
-    out: NDArray[np.int64],
+def _sort_places(symbols: I32, n: int, bits: int, words: U64, spare: U64, grams: U64, digits: I32, agree: U8) -> None:
+    """As _sort_pairs, for any characters: a word holds the characters that fit beside the place, runs are refined."""
+    place_bits = 1
+    while 1 << place_bits < n:
+        place_bits += 1
+    size = min((64 - place_bits) // bits, LONGEST)
+    bits_u, place_u = np.uint64(bits), np.uint64(place_bits)
+    mask = (np.uint64(1) << np.uint64(size * bits)) - np.uint64(1)
+    word = np.uint64(0)
+    for k in range(size - 1):
+        word = word << bits_u | np.uint64(symbols[k])
+    for k in range(n):
+        word = (word << bits_u | np.uint64(symbols[k + size - 1])) & mask
+        grams[k], words[k] = word, word << place_u | np.uint64(k)
+    for k in range(n, n + 2 * LONGEST):
+        grams[k] = 0
+    _sort_run(words, spare, ZERO, n, place_bits, size * bits, digits)
+    _agreement(words, ZERO, n, place_bits, bits, ZERO, size, agree)
+    agree[0] = 0
+    depth, place_mask = size, (np.uint64(1) << place_u) - np.uint64(1)
+    while depth < LONGEST:
+        step = min(size, LONGEST - depth)
+        first = ZERO
+        while first < n:
+            last = first + 1
+            while last < n and agree[last] >= depth:
+                last += 1
+            if last - first == 2:
+                # Two are most runs by far, and a call costs more than they do.
+                one, other = int64(words[first] & place_mask), int64(words[first + 1] & place_mask)
+                different = (grams[one + depth] ^ grams[other + depth]) >> np.uint64(bits * (size - step))
+                shared = step - 1 - (63 - _leading_zeros(different)) // bits if different else step
+                agree[first + 1] = depth + shared
+            elif last - first > 2:
+                _refine(words, spare, grams, first, last, place_bits, bits, depth, step, size, digits, agree)
+            first = last
+        depth += step
+
+
+@jit
+def _sort_run(words: U64, spare: U64, first: int, last: int, low: int, n_bits: int, digits: I32) -> None:
+    """Sort words[first:last] by n_bits bits from bit `low` on."""
+    n = last - first
+    if n <= INSERTION:
+        for k in range(first + 1, last):
+            word, at = words[k], k
+            while at > first and words[at - 1] > word:
+                words[at] = words[at - 1]
+                at -= 1
+            words[at] = word
+        return
+    width = 5
+    while width < DIGIT_BITS and 1 << width < n:
+        width += 1
+    passes = (n_bits + width - 1) // width
+    width = (n_bits + passes - 1) // passes
+    mask = np.uint64((1 << width) - 1)
+    for place in range(passes << width):
+        digits[place] = 0
+    for k in range(first, last):
+        word = words[k] >> np.uint64(low)
+        for number in range(passes):
+            digits[number << width | int64(word & mask)] += 1
+            word >>= np.uint64(width)
+    if _sort_digits(words[first:last], spare[first:last], n, low, passes, width, digits):
+        for k in range(first, last):
+            words[k] = spare[k]
+
+
+@jit
+def _agreement(words: U64, first: int, last: int, place_bits: int, bits: int, depth: int, size: int, agree: U8) -> None:
+    """agree[k] for all but the first of a sorted run of words that hold `size` characters behind the `depth` shared."""
+    inverse = (1 << 16) // bits + 1
+    place_u = np.uint64(place_bits)
+    for k in range(first + 1, last):
+        zeros = _leading_zeros((words[k] ^ words[k - 1]) >> place_u)
+        # Exact division by shifting: zeros are below 65, bits below 22.
+        agree[k] = depth + size - 1 - ((63 - zeros) * inverse >> 16) if zeros < 64 else depth + size
+
+
+@jit
+def _refine(
+    words: U64,
+    spare: U64,
+    grams: U64,
+    first: int,
+    last: int,
+    place_bits: int,
+    bits: int,
+    depth: int,
+    step: int,
+    size: int,
+    digits: I32,
+    agree: U8,
 ) -> None:
-    """Characters of the most frequent 2- to 4-gram of words and of copied 5- to 10-grams."""
-    lengths = np.zeros(n_words + 1, np.int64)
-    for k in range(n_words):
-        lengths[k + 1] = lengths[k] + ends[k] - starts[k]
-    tally, keys = np.empty(n_words, np.int32), np.empty(n_words, np.uint64)
-    _number(hashes, n_words, names, tally)
-    left = 0
-    for k in range(n_words):
-        if tally[names[k]] > 1:
-            places[left], names[left] = k, names[k]
-            left += 1
-    for n in range(2, LONGEST + 1):
-        left, _, top, first = _refine(places, names, left, keys, tally)
-        if n <= 4 and n_words >= n:
-            # Words are joined with spaces, which datatrove counts as characters of the n-gram.
-            out[TOP_WORD + n - 2] = top * (lengths[first + n] - lengths[first] + n - 1)
-        if n >= 5:
-            out[DUP_WORD + n - 5] = _copied_chars(places, names, left, n, tally, lengths)
+    """Sort a run that agrees in `depth` characters by the `step` that follow."""
+    place_u, surplus = np.uint64(place_bits), np.uint64(bits * (size - step))
+    mask = (np.uint64(1) << place_u) - np.uint64(1)
+    for k in range(first, last):
+        place = words[k] & mask
+        words[k] = (grams[int64(place) + depth] >> surplus) << place_u | place
+    _sort_run(words, spare, first, last, place_bits, step * bits, digits)
+    _agreement(words, first, last, place_bits, bits, depth, step, agree)
+
+
+@jit
+def _copied_words(
+    words: U64, agree: U8, n: int, grams: U64, n_copied: int, table: U64, sieve: U8, found: I32, copied: Bools
+) -> None:
+    """copied[k]: the ten characters from place k on stand at an earlier place too; grams[k] is their word."""
+    bits = 3
+    while 1 << bits < 4 * n_copied:
+        bits += 1
+    mask, shift, sieve_shift = (1 << bits) - 1, np.uint64(64 - bits), np.uint64(64 - SIEVE_BITS)
+    for place in range(1 << bits):
+        table[place] = 0
+    for place in range(1 << SIEVE_BITS):
+        sieve[place] = 0
+    one, two = np.uint64(1), np.uint64(2)
+    # An entry: the word, whether it was met, and a 1 that tells it from a free place.
+    for k in range(1, n):
+        if agree[k] == LONGEST and agree[k - 1] < LONGEST:
+            value = words[k] * BASE
+            place = int64(value >> shift)
+            while table[place] != 0:
+                place = (place + 1) & mask
+            table[place] = words[k] << two | one
+            sieve[int64(value >> sieve_shift)] = 1
+    # Most places are none: what the sieve holds is gathered without a branch.
+    n_found = 0
+    for k in range(n):
+        found[n_found] = k
+        n_found += sieve[int64((grams[k] * BASE) >> sieve_shift)]
+    for number in range(n_found):
+        k = int64(found[number])
+        word = grams[k]
+        place = int64((word * BASE) >> shift)
+        while table[place] != 0 and table[place] >> two != word:
+            place = (place + 1) & mask
+        entry = table[place]
+        if entry != 0:
+            copied[k] = entry & two != 0
+            table[place] = entry | two
+
+
+@jit
+def _copied_places(words: U64, agree: U8, n: int, copied: Bools) -> None:
+    """As _copied_words, from words that carry their places."""
+    place_bits = 1
+    while 1 << place_bits < n:
+        place_bits += 1
+    mask = (np.uint64(1) << np.uint64(place_bits)) - np.uint64(1)
+    first = ZERO
+    while first < n:
+        last = first + 1
+        least = words[first] & mask
+        while last < n and agree[last] == LONGEST:
+            least = min(least, words[last] & mask)
+            last += 1
+        for k in range(first, last):
+            place = words[k] & mask
+            copied[int64(place)] = place != least
+        first = last

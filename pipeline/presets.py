@@ -1,7 +1,7 @@
 """Quality presets: named lists of rules over the columns of signals, and the verdicts they give.
 
 A rule is data (`presets.toml`): column, comparison, threshold, reason. Signals are measured once; deciding again with
-other thresholds reads columns only.
+other thresholds reads columns only. docs/presets.md tells how close each preset is to its original.
 """
 
 import difflib
@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +19,15 @@ from pydantic import ConfigDict, Field, model_validator
 
 from seimai.config import Section
 
-__all__ = ["VERSION", "Preset", "QualityConfig", "Rule", "preset", "preset_names", "rules", "verdicts"]
+from .edits import CUT_SIGNALS
+from .signal_columns import COLUMNS as SIGNAL_COLUMNS
 
-VERSION = 1
+__all__ = ["VERSION", "AddedRule", "Preset", "QualityConfig", "Rule", "preset", "preset_names", "rules", "verdicts"]
+
+VERSION = 2
+
+COLUMNS = (*SIGNAL_COLUMNS, *CUT_SIGNALS, "lang_score", "cluster_size")
+"""What a rule may ask for."""
 
 
 class Rule(NamedTuple):
@@ -38,6 +44,10 @@ class Preset(NamedTuple):
 
     name: str
     version: int
+    languages: tuple[str, ...]
+    """What its thresholds were made for, ISO 639-1."""
+    cleaning: tuple[str, ...]
+    """Lists of line rules that the original applies first."""
     source: str
     note: str
     rules: tuple[Rule, ...]
@@ -57,16 +67,17 @@ def _presets() -> dict[str, Preset]:
     result = {}
     for name, entry in data.items():
         listed = tuple(Rule(**rule) for rule in entry["rules"])
-        for known_as in (name, *entry["aliases"]):
-            result[known_as] = Preset(name, entry["version"], entry["source"], entry["note"], listed)
+        languages, cleaning = tuple(entry["languages"]), tuple(entry.get("cleaning", ()))
+        found = Preset(name, entry["version"], languages, cleaning, entry["source"], entry["note"], listed)
+        result.update(dict.fromkeys((name, *entry["aliases"]), found))
     return result
 
 
 def preset_names() -> tuple[str, ...]:
     """Every name a config may write.
 
-    >>> preset_names()
-    ('none', 'gopher', 'gopher@datatrove', 'swallow-v1')
+    >>> preset_names()[:3]
+    ('none', 'web-ja', 'web-en')
     """
     return tuple(_presets())
 
@@ -75,11 +86,30 @@ def preset(name: str) -> Preset:
     """The preset of that name; ValueError names the known ones.
 
     >>> preset("gopher@datatrove").rules[0]
-    Rule(reason='min_words', column='n_plain_words', keep='>=', threshold=50)
+    Rule(reason='min_words', column='datatrove_n_plain_words', keep='>=', threshold=50)
     """
     if name not in _presets():
         raise ValueError(f"unknown preset {name!r}; {_nearest(name, preset_names())}")
     return _presets()[name]
+
+
+class AddedRule(Section):
+    """A rule of one's own: a text is kept when `column keep threshold` holds."""
+
+    reason: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """Its name in decisions and tallies."""
+    column: str
+    """A column of signals, or lang_score or cluster_size."""
+    keep: Literal[">=", "<=", ">", "<"]
+    """The comparison."""
+    threshold: float = Field(allow_inf_nan=False)
+    """What the column is compared with."""
+
+    @model_validator(mode="after")
+    def _known_column(self) -> Self:
+        if self.column not in COLUMNS:
+            raise ValueError(f"no column {self.column!r}; {_nearest(self.column, COLUMNS)}")
+        return self
 
 
 class QualityConfig(Section):
@@ -92,11 +122,13 @@ class QualityConfig(Section):
     model_config = ConfigDict(extra="allow")
 
     preset: str
-    """Name of the preset: none, gopher, swallow-v1."""
+    """Name of the preset, as web-ja or swallow-v1; docs/presets.md lists them."""
     min_lang_score: float = Field(default=0.0, ge=0.0, le=1.0)
     """Least probability of the language, 0 to 1; 0 asks nothing."""
     disable: list[str] = []
     """Reasons of the preset that are not asked."""
+    add: list[AddedRule] = []
+    """Rules asked after the preset's."""
 
     @model_validator(mode="after")
     def _known_reasons(self) -> Self:
@@ -104,6 +136,10 @@ class QualityConfig(Section):
         for reason in self.disable:
             if reason not in reasons:
                 raise ValueError(f"disable: {self.preset!r} has no reason {reason!r}; {_nearest(reason, reasons)}")
+        for at, added in enumerate(self.add):
+            taken = [*reasons, "min_lang_score", *(rule.reason for rule in self.add[:at])]
+            if added.reason in taken:
+                raise ValueError(f"add: the reason {added.reason!r} is taken; give the rule another name")
         for reason, value in (self.model_extra or {}).items():
             if reason not in reasons:
                 fields = list(type(self).model_fields)
@@ -114,7 +150,7 @@ class QualityConfig(Section):
 
 
 def rules(quality: QualityConfig) -> list[Rule]:
-    """The preset's rules with the config's thresholds, without the disabled ones.
+    """The preset's rules with the config's thresholds, without the disabled ones, and those the config adds.
 
     With `min_lang_score` above 0 the first rule asks the column `lang_score`.
 
@@ -128,7 +164,7 @@ def rules(quality: QualityConfig) -> list[Rule]:
     for rule in preset(quality.preset).rules:
         if rule.reason not in quality.disable:
             result.append(rule._replace(threshold=overrides.get(rule.reason, rule.threshold)))
-    return result
+    return result + [Rule(rule.reason, rule.column, rule.keep, rule.threshold) for rule in quality.add]
 
 
 def verdicts(table: pa.Table, rules: Sequence[Rule]) -> pa.Table:

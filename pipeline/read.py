@@ -9,13 +9,14 @@ from typing import Any
 import pyarrow as pa
 
 from .document import DOCUMENT_COLUMNS, HeldOutConfig, document_id, held_out, host_of, schema, source_name
-from .gates import GatesConfig, language_gate, response_gate
+from .gates import GatesConfig, language_gate, language_prefilter, opt_out_gate, response_gate
+from .optout import header_robots, header_tdm_reserved
 from .payload import http_payload
 from .warc import Record
 
 __all__ = ["SAMPLE_COLUMNS", "VERSION", "Extractor", "Identifier", "ReadResult", "read_records"]
 
-VERSION = 1
+VERSION = 2
 
 Extractor = Callable[[pa.RecordBatch], pa.RecordBatch]
 """Pages (payload, mime, http_charset, url) to title, text and how they were read; row-aligned."""
@@ -34,9 +35,16 @@ SAMPLE_COLUMNS = (
     ("reason", pa.string(), "the gate or rule that dropped it"),
     ("value", pa.string(), "what the gate saw"),
     ("text", pa.large_string(), f"the first {SAMPLE_CHARS} characters of its text, where it was extracted"),
+    ("cut", pa.list_(pa.string()), "what cleaning cut from it, as reason and text; null where a gate dropped it"),
     ("payload", pa.large_binary(), f"the first {QUARANTINE_BYTES} bytes of a quarantined page"),
 )
 """Columns of the audit's files."""
+
+_FROM_PAGE = (
+    *("title", "lang_declared", "canonical", "published", "licence", "licence_place"),
+    *("charset_declared", "charset_used", "charset_source"),
+)
+"""Columns of a document that the extractor fills."""
 
 _PAGE_SCHEMA = pa.schema(
     [("payload", pa.large_binary()), ("mime", pa.string()), ("http_charset", pa.string()), ("url", pa.string())]
@@ -82,7 +90,7 @@ def read_records(
     rows: list[dict[str, Any]] = []
     samples: dict[str, list[tuple[bytes, dict[str, Any]]]] = {}
     for pages in _batches(_pages(records, source_key, name, gates, split, tally)):
-        _extract(pages, extract, tally)
+        _extract(pages, extract, gates, tally)
         _identify(pages, identify, gates)
         for page in pages:
             if page.row["gate"] is not None:
@@ -134,6 +142,9 @@ def _row(record: Record, source_key: str, name: str, split: HeldOutConfig) -> di
         "warc_offset": record.offset,
         "record_index": record.index,
         "payload_sha1": record.headers.get("warc-payload-digest"),
+        "robots": None,
+        "tdm_reserved": False,
+        "no_reuse": False,
         "n_replaced": 0,
         "truncated": record.truncated,
         "gate": None,
@@ -146,8 +157,20 @@ def _read_response(page: _Page, record: Record, gates: GatesConfig, tally: Count
     page.row["truncated"] |= payload.truncated
     if payload.fault:
         tally[f"payload.{payload.fault}"] += 1
-    _close(page, response_gate(gates, payload.status, payload.mime, payload.body))
+    page.row["robots"] = header_robots(payload.headers, None)
+    page.row["tdm_reserved"] = header_tdm_reserved(payload.headers)
     page.body, page.mime, page.http_charset = payload.body, payload.mime, payload.charset
+    _close(
+        page,
+        response_gate(gates, payload.status, payload.mime, payload.body)
+        or _opt_out(page, gates)
+        or language_prefilter(gates, payload.body, payload.charset),
+    )
+
+
+def _opt_out(page: _Page, gates: GatesConfig) -> tuple[str, str] | None:
+    row = page.row
+    return opt_out_gate(gates, row["robots"], tdm_reserved=row["tdm_reserved"], no_reuse=row["no_reuse"])
 
 
 def _read_conversion(page: _Page, record: Record, gates: GatesConfig) -> None:
@@ -176,7 +199,7 @@ def _batches(pages: Iterable[_Page]) -> Iterator[list[_Page]]:
         yield batch
 
 
-def _extract(pages: list[_Page], extract: Extractor, tally: Counter[str]) -> None:
+def _extract(pages: list[_Page], extract: Extractor, gates: GatesConfig, tally: Counter[str]) -> None:
     wanted = [page for page in pages if page.row["gate"] is None and page.text is None]
     if not wanted:
         return
@@ -185,7 +208,11 @@ def _extract(pages: list[_Page], extract: Extractor, tally: Counter[str]) -> Non
     urls = pa.array([p.row["url"] for p in wanted], pa.string())
     read = extract(pa.RecordBatch.from_arrays([*arrays, urls], schema=_PAGE_SCHEMA)).to_pylist()
     for page, result in zip(wanted, read, strict=True):
-        page.row |= {name: result[name] for name in ("title", "charset_declared", "charset_used", "charset_source")}
+        page.row |= {name: result[name] for name in _FROM_PAGE}
+        stated = result["robots"].split(",") if result["robots"] else []
+        page.row["robots"] = ",".join(sorted({*stated, *(page.row["robots"] or "").split(",")} - {""})) or None
+        page.row["tdm_reserved"] |= bool(result["tdm_reserved"])
+        page.row["no_reuse"] = bool(result["no_reuse"])
         page.row["n_replaced"] = result["n_replaced"] or 0
         page.row["truncated"] |= bool(result["cut"])
         if result["quarantine"] is not None:
@@ -193,6 +220,8 @@ def _extract(pages: list[_Page], extract: Extractor, tally: Counter[str]) -> Non
             _close(page, ("quarantine", result["quarantine"]))
         elif result["fault"] is not None:
             _close(page, ("extract", result["fault"]))
+        elif (refused := _opt_out(page, gates)) is not None:
+            _close(page, refused)
         elif not result["text"]:
             _close(page, ("empty", "no main text"))
         else:

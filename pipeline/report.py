@@ -6,6 +6,8 @@ from typing import Any
 
 from seimai.files import write_atomic
 
+from .bands import curve_svg, describe_bands
+from .dedup import DedupConfig
 from .gates import GATES
 
 __all__ = ["funnel", "write_report"]
@@ -16,6 +18,15 @@ _STYLE = (
     "text-align:left}td.n{text-align:right;font-variant-numeric:tabular-nums}"
     ".bar{display:inline-block;height:.7rem;background:#7a9}"
 )
+
+
+_CLUSTERED = {
+    "documents": "documents compared",
+    "same_text": "of them with the text of an earlier one",
+    "same_url": "of them with the URL of an earlier one",
+    "compared": "candidates compared by exact Jaccard",
+    "cut": "of them turned away by the first of their bucket, to be regrouped",
+}
 
 
 def funnel(totals: dict[str, Any]) -> list[tuple[str, str, str, int]]:
@@ -36,8 +47,8 @@ def funnel(totals: dict[str, Any]) -> list[tuple[str, str, str, int]]:
     return rows
 
 
-def write_report(run: Path, head: dict[str, Any]) -> None:
-    """Write `report.html`."""
+def write_report(run: Path, head: dict[str, Any], dedup: DedupConfig | None = None) -> None:
+    """Write `report.html`; with the section [dedup], what its bands find."""
     totals = head["totals"]
     rows = funnel(totals)
     most = max(1, rows[0][3])
@@ -55,6 +66,10 @@ def write_report(run: Path, head: dict[str, Any]) -> None:
     counted = "".join(
         f"<tr><td>{escape(name)}</td><td class=n>{count:,}</td></tr>" for name, count in totals["read"].items() if count
     )
+    clustered = "".join(
+        f"<tr><td>{escape(text)}</td><td class=n>{totals.get('clusters', {}).get(name, 0):,}</td></tr>"
+        for name, text in _CLUSTERED.items()
+    )
     failed = "".join(f"<li>{escape(f['part'])}: {escape(f['error'])}</li>" for f in head["failed_parts"])
     write_atomic(
         run / "report.html",
@@ -62,7 +77,28 @@ def write_report(run: Path, head: dict[str, Any]) -> None:
         f"<h1>Seimai run</h1><p>seimai {escape(head['seimai'])}, {len(head['inputs']):,} archives</p>"
         f"<h2>Funnel</h2><table><tr><th>stage<th>reason<th>language<th>documents<th></tr>{lines}</table>"
         f"<h2>Kept</h2><table><tr><th>language<th>documents<th>characters<th>bytes</tr>{kept}</table>"
+        f"{_bands(dedup) if dedup else ''}"
+        f"{_cut(totals.get('cut', []))}"
+        f"<h2>Duplicates</h2><table>{clustered}</table>"
         f"<h2>Counted while reading</h2><table>{counted}</table>"
         + (f"<h2>Parts that failed</h2><ul>{failed}</ul>" if failed else "")
         + "</html>\n",
     )
+
+
+def _bands(dedup: DedupConfig) -> str:
+    """The section on near-duplicates: the line of the log and the S-curve."""
+    line = describe_bands(dedup.shape, dedup.threshold, dedup.verify)
+    picture = curve_svg({dedup.preset or "chosen": dedup.shape}, dedup.threshold)
+    return f"<h2>Near-duplicates</h2><p>{escape(line)}</p>{picture}"
+
+
+def _cut(rows: list[list[Any]]) -> str:
+    """The section on what cleaning cut from the texts; empty where it cut nothing."""
+    lines = "".join(
+        f"<tr><td>{escape(step.replace('_', ' '))}</td><td>{escape(reason)}</td><td class=n>{edits:,}</td>"
+        f"<td class=n>{chars:,}</td></tr>"
+        for step, reason, edits, chars in rows
+    )
+    head = "<h2>Cut from the texts</h2><table><tr><th>step<th>reason<th>lines<th>characters</tr>"
+    return f"{head}{lines}</table>" if rows else ""

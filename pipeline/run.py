@@ -36,6 +36,10 @@ _LOCAL_SETTINGS = {
     "distributed.scheduler.dashboard.tasks.task-stream-length": 100,
     "distributed.admin.max-error-length": 2000,
     "distributed.worker.memory.terminate": 0.98,
+    # A worker that pauses for its memory waits for results to be fetched; ours hold none, so it would wait for ever.
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.target": False,
     # A worker that is gone for so long (restarting takes 2 s) is given up, and another one asked for.
     "distributed.deploy.lost-worker-timeout": "20s",
     # Deaths of its worker a task may see: it counts for all tasks of the worker, guilty or not.
@@ -109,6 +113,20 @@ class Engine:
                 window = WINDOW_PER_WORKER * max(1, self._living())
         finally:
             client.cancel([future for _, future in waiting], force=True)
+
+    def results(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """`function` of every item like the builtin `map`; what fails is told by a RunError when the rest is done."""
+        failed = 0
+        first = ""
+        for outcome in self.map(function, items):
+            if outcome.error is None:
+                yield outcome.result  # type: ignore[misc]
+            else:
+                failed, first = failed + 1, first or outcome.error
+        if failed:
+            raise RunError(
+                f"{failed} tasks failed, the first with {first}; the rest is done, type the same command again for them"
+            )
 
     def run_one(self, function: Callable[[T], R], item: T) -> R:
         """`function` of one item on the cluster; raises RunError when it fails for good."""
@@ -215,7 +233,7 @@ def _here(function: Callable[[T], R], item: T) -> Outcome[T, R]:
 
 
 def _failed(item: T, error: Exception) -> Outcome[T, Any]:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         raise RunError(f"{error.filename or 'disk'}: no space left; free some, then type the same again") from None
     return Outcome(item, None, " ".join(f"{type(error).__name__}: {error}".split()))
 

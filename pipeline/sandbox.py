@@ -19,7 +19,7 @@ from .sandbox_child import EXIT_MEMORY, HEADER, INPUT_SCHEMA, MAGIC, OUTPUT_SCHE
 
 __all__ = ["VERSION", "Sandbox"]
 
-VERSION = 1
+VERSION = 2
 """Part of the fingerprint of every stage that reads pages; covers sandbox_child too."""
 
 START_S = 120.0  # importing pyarrow and a parser takes 1 s, on a machine short of memory many times that
@@ -87,10 +87,11 @@ class Sandbox:
         """Titles and texts of `pages`, row by row.
 
         In: `payload` (large_binary, content coding undone), `mime`, `http_charset` and `url` (strings, null where
-        unknown). Out: `title`, `text` (null where there is a fault or a quarantine), `charset_declared`,
-        `charset_used`, `charset_source`, `n_replaced`, `cut`, `fault` (a limit or "parser_error": the same on every
-        machine) and `quarantine` ("timeout", "memory" or "crash": not reproducible; the page was tried twice, the
-        second time alone in a fresh process). Raises RunError where the child cannot be started at all.
+        unknown). Out: `title`, `text` (null where there is a fault or a quarantine), `lang_declared`, the fields of
+        PageNotes, `charset_declared`, `charset_used`, `charset_source`, `n_replaced`, `cut`, `fault` (a limit or
+        "parser_error": the same on every machine) and `quarantine` ("timeout", "memory" or "crash": not reproducible;
+        the page was tried twice, the second time alone in a fresh process). Raises RunError where the
+        child cannot be started at all.
         """
         pages = pages.select(INPUT_SCHEMA.names).cast(INPUT_SCHEMA)
         done: dict[int, pa.RecordBatch] = {}

@@ -11,14 +11,19 @@ import signal
 import struct
 import sys
 from collections.abc import Callable
+from dataclasses import asdict, fields
 from typing import Any
 
 import pyarrow as pa
 
 from .charset import Decoded, decode_html
 from .extract import ExtractConfig, Extracted, extract_text, plain_text, refusal
+from .optout import PageNotes
 
-__all__ = ["EXIT_MEMORY", "HEADER", "INPUT_SCHEMA", "MAGIC", "OUTPUT_SCHEMA", "Kind", "frame", "from_ipc", "to_ipc"]
+__all__ = [
+    *("EXIT_MEMORY", "HEADER", "INPUT_SCHEMA", "MAGIC", "NOTES", "OUTPUT_SCHEMA"),
+    *("Kind", "frame", "from_ipc", "to_ipc"),
+]
 
 HEADER = struct.Struct("<4scQ")
 MAGIC = b"SMI1"
@@ -33,6 +38,8 @@ class Kind:
     BATCH = b"B"
 
 
+NOTES = tuple(field.name for field in fields(PageNotes))
+"""Columns that hold what a page says about itself."""
 INPUT_SCHEMA = pa.schema(
     [
         ("payload", pa.large_binary()),
@@ -45,6 +52,8 @@ OUTPUT_SCHEMA = pa.schema(
     [
         ("title", pa.string()),
         ("text", pa.large_string()),
+        ("lang_declared", pa.string()),
+        *((name, pa.bool_() if name in ("tdm_reserved", "no_reuse") else pa.string()) for name in NOTES),
         ("charset_declared", pa.string()),
         ("charset_used", pa.string()),
         ("charset_source", pa.string()),
@@ -146,6 +155,8 @@ def _read_page(page: dict[str, Any], reader: Reader, limits: ExtractConfig) -> d
     row: dict[str, Any] = {
         "title": None,
         "text": None,
+        "lang_declared": None,
+        **asdict(PageNotes()),
         "charset_declared": decoded.declared,
         "charset_used": decoded.charset,
         "charset_source": decoded.source,
@@ -169,7 +180,10 @@ def _read_page(page: dict[str, Any], reader: Reader, limits: ExtractConfig) -> d
             print(f"{type(error).__name__}: {error}"[:500], file=sys.stderr)
             return row | {"fault": "parser_error"}
     row["cut"] = row["cut"] or len(extracted.text) > limits.max_text_chars
-    return row | {"title": extracted.title, "text": extracted.text[: limits.max_text_chars]}
+    text = extracted.text[: limits.max_text_chars]
+    return row | {"title": extracted.title, "text": text, "lang_declared": extracted.lang_declared} | asdict(
+        extracted.notes
+    )
 
 
 def _scannable(payload: bytes, decoded: Decoded) -> bytes:

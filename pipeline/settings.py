@@ -9,7 +9,22 @@ from pydantic import Field
 from seimai.config import Section
 from seimai.files import fingerprint, sha256_file
 
-from . import charset, dedup, extract, language, measure, payload, read, sandbox, shingles, warc
+from . import (
+    charset,
+    dedup,
+    edits,
+    extract,
+    language,
+    line_rules,
+    measure,
+    optout,
+    payload,
+    read,
+    sandbox,
+    shingles,
+    warc,
+)
+from .cleaning import CleaningConfig, line_rules_parts
 from .dedup import DedupConfig
 from .document import HeldOutConfig
 from .extract import ExtractConfig
@@ -17,11 +32,12 @@ from .gates import GatesConfig
 from .inputs import InputConfig
 from .language import LanguageConfig, language_model
 from .presets import QualityConfig
+from .signal_config import SignalsConfig, signals_parts
 from .write import OutputConfig
 
 __all__ = ["MAP_STAGES", "READING", "RunConfig", "package_versions", "reading_differences", "stage_fingerprints"]
 
-MAP_STAGES = ("read", "signals", "signatures")
+MAP_STAGES = ("read", "line_rules", "signals", "signatures")
 
 READING = ("input", "gates", "extract", "language", "held_out")
 """Sections that decide how a page is read; a run directory keeps them for life."""
@@ -41,10 +57,14 @@ class RunConfig(Section):
     """Main text from HTML."""
     language: LanguageConfig = LanguageConfig()
     """Language identification."""
+    cleaning: CleaningConfig = CleaningConfig()
+    """Lines that are cut from the texts before anything is measured."""
+    signals: SignalsConfig = SignalsConfig()
+    """Signals beyond those that the rules ask for, and word lists."""
     quality: dict[str, QualityConfig] = Field(
         default={
-            "ja": QualityConfig(preset="swallow-v1", min_lang_score=0.65),
-            "en": QualityConfig(preset="gopher", min_lang_score=0.65),
+            "ja": QualityConfig(preset="web-ja", min_lang_score=0.65),
+            "en": QualityConfig(preset="web-en", min_lang_score=0.65),
         }
     )
     """Rules by language; thresholds may be changed at any time."""
@@ -80,20 +100,25 @@ def stage_fingerprints(config: RunConfig) -> dict[str, str]:
     reading = config.model_dump(mode="json", include=set(READING))
     for section, keys in _NOT_READING.items():
         reading[section] = {key: value for key, value in reading[section].items() if key not in keys}
-    signing = config.dedup.model_dump(mode="json", exclude={"bands", "rows"})
+    signing = config.dedup.signing()
     used = {
-        "read": ("fastwarc", "resiliparse", "trafilatura", "fasttext-community", "pyarrow"),
+        "read": ("fastwarc", "resiliparse", "trafilatura", "fasttext-community", "pyarrow", "numpy", "numba"),
+        "line_rules": ("pyarrow",),
         "signals": ("pyarrow",),
         "signatures": ("pyarrow",),
     }
     parts: dict[str, dict[str, object]] = {
         "read": {
-            "versions": [m.VERSION for m in (read, warc, payload, charset, extract, sandbox, language)],
+            "versions": [m.VERSION for m in (read, warc, payload, charset, extract, optout, sandbox, language)],
             "model": _file_digest(model, stat.st_size, stat.st_mtime_ns),
             "config": reading,
         },
-        "signals": {"versions": [measure.VERSION]},
-        "signatures": {"versions": [dedup.VERSION, shingles.VERSION], "config": signing},
+        "line_rules": {"versions": [line_rules.VERSION], "rules": line_rules_parts(config.cleaning)},
+        "signals": {
+            "versions": [measure.VERSION, edits.VERSION],
+            "config": signals_parts(config.signals, config.quality),
+        },
+        "signatures": {"versions": [dedup.VERSION, shingles.VERSION, edits.VERSION], "config": signing},
     }
     return {
         stage: fingerprint({"stage": stage, "packages": {p: packages.get(p) for p in used[stage]}, **parts[stage]})

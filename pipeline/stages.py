@@ -1,8 +1,12 @@
-"""The map stages of one part, fused: read, signals and signatures, each with its own fingerprint and marker."""
+"""The map stages of one part, fused: read, line rules, signals and signatures, each with its fingerprint and marker.
+
+Line rules see the texts as they were read; signals and signatures see what the edits of all cleaning steps leave.
+"""
 
 import atexit
 import threading
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
@@ -13,12 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .dedup import signatures
+from .edits import STEPS, cut_signals, edit_path, edited_texts, read_edits
 from .inputs import Part, open_source
 from .language import identify_language
-from .measure import signals
+from .line_rules import cut_tally, line_edits, rules_of
 from .read import Extractor, read_records
 from .sandbox import Sandbox
 from .settings import RunConfig
+from .signal_config import measure_signals
 from .state import Marker, commit, read_marker
 from .warc import SliceReader
 
@@ -27,13 +33,17 @@ __all__ = ["PartSummary", "PartTask", "finished", "work_part", "work_parts"]
 
 @dataclass(frozen=True, slots=True)
 class PartTask:
-    """Everything a worker needs for one part; `begin` is the first member's offset where the driver knows it."""
+    """Everything a worker needs for one part; `begin` is the first member's offset where the driver knows it.
+
+    `stages` are the stages to be done behind read, in running order.
+    """
 
     run: Path
     owner: str
     part: Part
     config: RunConfig
     fingerprints: dict[str, str]
+    stages: tuple[str, ...]
     begin: int | None = None
     check_input: bool = False
 
@@ -56,10 +66,9 @@ def finished(task: PartTask) -> PartSummary | None:
     read = _valid_read(task)
     if read is None:
         return None
-    source = _documents_digest(read)
-    for stage in ("signals", "signatures"):
+    for stage in task.stages:
         marker = read_marker(task.run, stage, task.part.name)
-        if marker is None or not _follows(task, marker, source):
+        if marker is None or not _follows(task, marker, _sources(task, stage, read)):
             return None
     return _summary(read)
 
@@ -70,18 +79,14 @@ def work_part(task: PartTask) -> PartSummary:
     documents: pa.Table | None = None
     if read is None:
         read, documents = _read(task)
-    source = _documents_digest(read)
-    for stage, function in (("signals", _signals), ("signatures", _signatures)):
+    texts = _Texts(task, documents)
+    for stage in task.stages:
+        sources = _sources(task, stage, read)
         marker = read_marker(task.run, stage, task.part.name)
-        if marker is not None and _follows(task, marker, source):
+        if marker is not None and _follows(task, marker, sources):
             continue
-        if documents is None and read.rows:
-            path = task.run / "documents" / f"{task.part.name}.parquet"
-            documents = pq.read_table(path, columns=["id", "text", "lang"])
-        tables = {}
-        if documents is not None and read.rows:
-            tables[f"{stage}/{task.part.name}.parquet"] = function(documents, task.config)
-        made = Marker(stage, task.part.name, task.fingerprints[stage], {"documents": source}, read.rows)
+        tables, tally = _STAGES[stage](texts) if read.rows else ({}, {})
+        made = Marker(stage, task.part.name, task.fingerprints[stage], sources, read.rows, tally=tally)
         commit(task.run, task.owner, made, tables)
     return _summary(read)
 
@@ -110,8 +115,17 @@ def _documents_digest(read: Marker) -> str:
     return next((f["sha256"] for f in read.files if f["path"].startswith("documents/")), "")
 
 
-def _follows(task: PartTask, marker: Marker, documents: str) -> bool:
-    return marker.vouches(task.run, task.fingerprints[marker.stage]) and marker.input == {"documents": documents}
+def _sources(task: PartTask, stage: str, read: Marker) -> dict[str, Any]:
+    """What a stage of the part is made from: the documents, and the edits where it looks at the edited texts."""
+    documents = {"documents": _documents_digest(read)}
+    if stage in STEPS:
+        return documents
+    markers = [read_marker(task.run, step, task.part.name) for step in STEPS]
+    return {**documents, "edits": [[f["sha256"] for f in marker.files] if marker else [] for marker in markers]}
+
+
+def _follows(task: PartTask, marker: Marker, sources: dict[str, Any]) -> bool:
+    return marker.vouches(task.run, task.fingerprints[marker.stage]) and marker.input == sources
 
 
 def _standing_read(task: PartTask) -> Marker | None:
@@ -215,12 +229,73 @@ def _sandbox(config: str, thread: int) -> Sandbox:
     return sandbox
 
 
+@dataclass(slots=True)
+class _Texts:
+    """The texts of a part, as read and as the edits on disk leave them; loaded when a stage asks for them."""
+
+    task: PartTask
+    documents: pa.Table | None
+    edited: pa.Table | None = None
+    edits: list[pa.Table] = field(default_factory=list)
+
+    def as_read(self) -> pa.Table:
+        """Columns id, text and lang."""
+        if self.documents is None:
+            path = self.task.run / "documents" / f"{self.task.part.name}.parquet"
+            self.documents = pq.read_table(path, columns=["id", "text", "lang"])
+        return self.documents
+
+    def as_edited(self) -> pa.Table:
+        """The same, with the edited texts."""
+        if self.edited is None:
+            documents = self.as_read().select(["id", "text", "lang"])
+            self.edits = read_edits(self.task.run, self.task.part.name)
+            self.edited = documents.set_column(1, "text", edited_texts(documents, self.edits))
+        return self.edited
+
+
+Made = tuple[dict[str, pa.Table], dict[str, Any]]
+"""Tables by run-relative path, and a tally."""
+
+
+def _line_rules(texts: _Texts) -> Made:
+    """The line rules' edits; no file where nothing is cut."""
+    task = texts.task
+    rules = {lang: rules_of(names) for lang, names in task.config.cleaning.line_rules.items()}
+    edits = line_edits(texts.as_read(), rules)
+    return ({edit_path("line_rules", task.part.name): edits} if len(edits) else {}), cut_tally(edits)
+
+
+def _measured(texts: _Texts) -> Made:
+    """Signals of the edited texts, and what was cut from each."""
+    table = _signals(texts.as_edited(), texts.task.config)
+    cut = cut_signals(texts.as_read(), texts.edits, table["n_chars"].fill_null(0).to_numpy())
+    for name in cut.column_names:
+        table = table.append_column(name, cut[name])
+    return {f"signals/{texts.task.part.name}.parquet": table}, {}
+
+
+def _signed(texts: _Texts) -> Made:
+    """Signatures of the edited texts."""
+    return {f"signatures/{texts.task.part.name}.parquet": _signatures(texts.as_edited(), texts.task.config)}, {}
+
+
+_STAGES: Mapping[str, Callable[[_Texts], Made]] = {
+    "line_rules": _line_rules,
+    "signals": _measured,
+    "signatures": _signed,
+}
+
+
 def _signals(documents: pa.Table, config: RunConfig) -> pa.Table:
     """Signals of every row; Japanese and the rest are measured apart and put back in order."""
     japanese = np.array([lang == "ja" for lang in documents["lang"].to_pylist()], bool)
     text = documents["text"].combine_chunks()
     groups = [np.flatnonzero(japanese), np.flatnonzero(~japanese)]
-    tables = [signals(text.take(pa.array(group)), lang) for group, lang in zip(groups, ("ja", "en"), strict=True)]
+    tables = [
+        measure_signals(text.take(pa.array(group)), is_japanese, config.signals, config.quality)
+        for group, is_japanese in zip(groups, (True, False), strict=True)
+    ]
     back = np.argsort(np.concatenate(groups), kind="stable")
     measured = pa.concat_tables(tables).take(pa.array(back)).combine_chunks()
     return measured.add_column(0, "id", documents["id"])
@@ -230,6 +305,6 @@ def _signatures(documents: pa.Table, config: RunConfig) -> pa.Table:
     table = signatures(
         documents["text"].combine_chunks(),
         lang=documents["lang"].combine_chunks(),
-        **config.dedup.model_dump(exclude={"bands", "rows"}),
+        **config.dedup.signing(),
     )
     return table.add_column(0, "id", documents["id"])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .unicode_table import class_table
 
-__all__ = ["Slice", "as_strings", "jit", "slices"]
+__all__ = ["ByteSlice", "Slice", "as_strings", "byte_slices", "int64", "jit", "slices"]
 
 SLICE_BYTES = 4 << 20
 """Text decoded at once, in UTF-8 bytes: five bytes of memory per character stay near the cache."""
@@ -22,9 +22,23 @@ SLICE_BYTES = 4 << 20
 F = TypeVar("F", bound=Callable[..., object])
 
 
+int64 = cast(Callable[[object], int], np.int64)
+"""np.int64 in a kernel: to type checkers an int, which it is for numba."""
+
+
 def jit(function: F) -> F:
     """Compile on first call, cached on disk, without the GIL; wrap-around integers, no global state."""
     return cast(F, numba.njit(cache=True, nogil=True, boundscheck=False)(function))
+
+
+class ByteSlice(NamedTuple):
+    """Consecutive texts as UTF-8: text i of the slice stands at data[ends[i]:ends[i + 1]] where present[i]."""
+
+    first: int
+    last: int
+    data: NDArray[np.uint8]
+    ends: NDArray[np.int64]
+    present: NDArray[np.bool_]
 
 
 class Slice(NamedTuple):
@@ -45,8 +59,16 @@ def as_strings(texts: Sequence[str | None] | pa.Array | pa.ChunkedArray) -> pa.A
     return array.cast(pa.large_string())
 
 
-def slices(array: pa.Array) -> Iterator[Slice]:
-    """The texts of a large_string array in slices of about SLICE_BYTES; null texts have no code points."""
+def slices(array: pa.Array, share: int = 1) -> Iterator[Slice]:
+    """The texts of a large_string array in slices of about SLICE_BYTES / share; null texts have no code points."""
+    table = class_table()
+    for part in byte_slices(array, share):
+        decoded = _decode(part.data, part.ends, part.present, table.block_of, table.blocks)
+        yield Slice(part.first, part.last, *decoded)
+
+
+def byte_slices(array: pa.Array, share: int = 1) -> Iterator[ByteSlice]:
+    """The texts of a large_string array in slices of about SLICE_BYTES / share, as they lie in memory."""
     if len(array) == 0:
         return
     _, offset_buffer, data_buffer = array.buffers()
@@ -56,13 +78,10 @@ def slices(array: pa.Array) -> Iterator[Slice]:
     ends.setflags(write=False)
     data.setflags(write=False)
     present = array.is_valid().to_numpy(zero_copy_only=False)
-    table = class_table()
     first = 0
     while first < len(array):
-        last = max(int(np.searchsorted(ends, ends[first] + SLICE_BYTES, side="right")) - 1, first + 1)
-        yield Slice(
-            first, last, *_decode(data, ends[first : last + 1], present[first:last], table.block_of, table.blocks)
-        )
+        last = max(int(np.searchsorted(ends, ends[first] + SLICE_BYTES // share, side="right")) - 1, first + 1)
+        yield ByteSlice(first, last, data, ends[first : last + 1], present[first:last])
         first = last
 
 
@@ -82,6 +101,14 @@ def _decode(
         at = ends[text] if present[text] else ends[text + 1]
         while at < ends[text + 1]:
             lead = np.int32(data[at])
+            if lead < 0x80 and at + 8 <= ends[text + 1]:
+                # ASCII comes in runs: eight bytes at once.
+                high = data[at + 1] | data[at + 2] | data[at + 3] | data[at + 4] | data[at + 5] | data[at + 6]
+                if (high | data[at + 7]) < 0x80:
+                    for k in range(8):
+                        codes[filled + k] = data[at + k]
+                    filled, at = filled + 8, at + 8
+                    continue
             if lead < 0x80:
                 codes[filled] = lead
                 at += 1

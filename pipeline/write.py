@@ -14,6 +14,7 @@ from seimai.config import Section
 from seimai.files import atomic, sha256_file
 
 from .document import SHARD_COLUMNS, schema
+from .edits import edited_texts, read_edits
 from .state import still_owned
 
 __all__ = ["VERSION", "OutputConfig", "ShardPlan", "plan_shards", "shard_schema", "write_shard"]
@@ -129,7 +130,9 @@ def _kept(run: Path, part: str, lang: str, config: OutputConfig) -> pa.Table:
     same = np.array([language == lang for language in documents["lang"].to_pylist()])
     chosen = pa.array(np.flatnonzero(same & decisions["kept"].to_numpy()))
     tables = [documents, pq.read_table(paths["signals"]), pq.read_table(paths["clusters"]), decisions]
+    edited = edited_texts(documents, read_edits(run, part))
     columns = {name: table[name] for table in reversed(tables) for name in table.column_names}
+    columns["text"] = edited
     target = shard_schema(tables[1].schema, config.signals)
     for name in ("quality", "licence"):
         columns.setdefault(name, pa.nulls(len(documents), target.field(name).type))

@@ -16,25 +16,42 @@ ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden" / "stage_versions.json"
 
 STAGES: dict[str, tuple[str, ...]] = {
-    "read": ("read.py", "document.py", "gates.py"),
+    "read": ("read.py", "document.py", "gates.py", "prefilter.py"),
     "warc": ("warc.py",),
     "payload": ("payload.py",),
     "charset": ("charset.py", "charset_japanese.py", "charset_labels.py", "charset_score.py"),
-    "extract": ("extract.py",),
+    "extract": (
+        *("extract.py", "html_tables.py", "html_kernels.py", "html_scan.py", "html_blocks.py", "text_kernels.py"),
+        *("block_features.py", "block_model.py", "block_model.npz", "block_text.py"),
+    ),
+    "optout": ("optout.py",),
     "sandbox": ("sandbox.py", "sandbox_child.py"),
     "language": ("language.py", "language_codes.py"),
     "measure": (
-        *("measure.py", "measure_kernels.py", "ngram_kernels.py", "text_kernels.py"),
-        *("unicode_table.py", "unicode_14_0_0.npz"),
+        *("measure.py", "signal_columns.py", "slice_counts.py", "text_kernels.py", "measure_kernels.py"),
+        *("ngram_kernels.py", "agreement_kernels.py", "word_kernels.py", "space_kernels.py", "dclm_kernels.py"),
+        *("stretch_kernels.py", "sentence_kernels.py", "pattern_kernels.py", "copy_kernels.py", "english_words.py"),
+        "english_tables.py",
+        *("wordlists.py", "list_kernels.py", "compression.py", "analyse.py"),
+        *("unicode_table.py", "unicode_14_0_0.npz", "marks_14_0_0.npz"),
     ),
-    "dedup": ("dedup.py",),
+    "dedup": ("dedup.py", "bands.py", "exact.py"),
     "shingles": (
-        *("shingles.py", "shingle_kernels.py", "text_kernels.py"),
+        *("shingles.py", "fold_kernels.py", "shingle_kernels.py", "text_kernels.py"),
         *("unicode_table.py", "unicode_14_0_0.npz"),
     ),
+    "edits": ("edits.py", "edit_kernels.py"),
+    "line_rules": (
+        *("line_rules.py", "line_rules.toml", "lines.py", "line_kernels.py", "text_kernels.py"),
+        *("unicode_table.py", "unicode_14_0_0.npz"),
+    ),
+    "repeated_lines": ("repeated_lines.py", "repeated_kernels.py", "lines.py", "line_kernels.py", "text_kernels.py"),
     "presets": ("presets.py", "presets.toml"),
     "decide": ("decide.py",),
-    "cluster": ("cluster.py",),
+    "cluster": (
+        *("cluster.py", "cluster_steps.py", "cluster_source.py", "candidates.py", "verify.py", "components.py"),
+        *("regroup.py", "jaccard.py", "band_kernels.py", "jaccard_kernels.py", "component_kernels.py"),
+    ),
     "write": ("write.py",),
 }
 """Modules of `pipeline` that hold a VERSION, and the files it stands for."""

@@ -79,8 +79,10 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 def test_the_commands() -> None:
     assert {name for name, _ in commands()} == {
+        *("dataset diff", "dataset export", "dataset stats"),
+        *("dedup bands", "dedup eval"),
         *("demo", "init", "run", "verify", "encode", "train", "generate", "trace"),
-        *("tokenizer train", "tokenizer eval"),
+        *("tokenizer count", "tokenizer train", "tokenizer eval"),
     }
 
 

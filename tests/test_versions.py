@@ -40,8 +40,9 @@ def test_every_module_with_a_version_is_known() -> None:
 
 
 ENGINE = {
+    *("dedup_eval", "duplicates", "overlap_kernels", "pair_quality"),
     *("__init__", "audit", "barriers", "finish", "inputs", "job", "manifest", "order", "progress", "report", "run"),
-    *("settings", "stages", "state"),
+    *("cleaning", "settings", "stages", "state"),
 }
 """Modules that move results about and write none of their columns."""
 

@@ -17,7 +17,6 @@ __all__ = ["CALL_CHARS", "KERNEL_BYTES", "Encoder"]
 CALL_CHARS = 400_000
 """Most characters in one call of the engine (up to 1.2 MB of Japanese): it needs some 30 bytes of memory a byte."""
 
-
 KERNEL_BYTES = 512
 """Longest pre-token of our own kernel, whose cost grows with the square; longer ones go to the engine, singly."""
 
@@ -25,9 +24,9 @@ KERNEL_BYTES = 512
 class Encoder:
     """A loaded tokenizer that turns texts into ids and proves that they turn back.
 
-    A text is split by Python's `re`, and each pre-token looked up; those not seen before are merged by our own kernel,
-    all at once. What the kernel is not for (long pre-tokens, another model than BPE, a pattern that leaves characters
-    out) goes through the engine of `tokenizers`, and the ids are the same.
+    Texts are split by a kernel, and each pre-token looked up; those not seen before are merged by another, all at once.
+    What the kernels are not for (long pre-tokens, another model than BPE, a pattern that leaves characters out) goes
+    through the engine of `tokenizers`, and the ids are the same.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -65,26 +64,20 @@ class Encoder:
             for each, end in zip(cut, ends, strict=True)
         ]
 
-    def _encode_words(self, words: list[str]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Ids of pre-tokens end to end, and how many each has."""
-        encoded = [word.encode() for word in words]
-        sizes = np.fromiter(map(len, encoded), np.int64, len(encoded))
-        short = sizes <= KERNEL_BYTES
-        if not short.all():
-            return self._with_long(words, encoded, short)
-        offsets = np.concatenate([[0], np.cumsum(sizes)])
-        return encode_words(np.frombuffer(b"".join(encoded), np.uint8), offsets, self._ranks)
-
-    def _with_long(
-        self, words: list[str], encoded: list[bytes], short: NDArray[np.bool_]
+    def _encode_words(
+        self, data: NDArray[np.uint8], offsets: NDArray[np.int64]
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Ids of pre-tokens end to end, and how many each has."""
+        short = np.diff(offsets) <= KERNEL_BYTES
+        if self.vocabulary.scores is None and short.all():
+            return encode_words(data, offsets, self._ranks)
         each: list[NDArray[Any]] = []
-        for word, data, fits in zip(words, encoded, short.tolist(), strict=True):
-            if fits:
-                one = np.frombuffer(data, np.uint8)
-                each.append(encode_words(one, np.array([0, len(one)]), self._ranks)[0])
+        for first, last, fits in zip(offsets.tolist(), offsets[1:].tolist(), short.tolist(), strict=False):
+            word = data[first:last]
+            if fits and self.vocabulary.scores is None:
+                each.append(encode_words(word, np.array([0, len(word)]), self._ranks)[0])
             else:
-                tokens = self._engine.model.tokenize(bytes_name(word.encode()))
+                tokens = self._engine.model.tokenize(bytes_name(word.tobytes()))
                 each.append(np.array([token.id for token in tokens], np.uint32))
         return np.concatenate(each), np.array([len(ids) for ids in each], np.int64)
 

@@ -62,7 +62,7 @@ def _merged(left: int, right: int, keys: Array, ids: Array) -> int:
     at = _place(pair, len(keys))
     while keys[at] != EMPTY:
         if keys[at] == pair:
-            return ids[at]
+            return int(ids[at])
         at = (at + 1) & (len(keys) - 1)
     return 1 << 40
 

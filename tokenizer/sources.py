@@ -3,8 +3,8 @@
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,28 @@ import pyarrow.parquet as pq
 
 from seimai.errors import InputError, RunError, VerifyError
 from seimai.files import fingerprint, read_json, sha256_file
+from seimai.pipeline.document import held_out, host_of
 
-__all__ = ["BATCH_ROWS", "DOCUMENT", "Shard", "batches", "corpus_hash", "open_sources"]
+__all__ = [
+    "BATCH_ROWS",
+    "COLUMNS",
+    "DOCUMENT",
+    "HELD_OUT",
+    "HeldOut",
+    "PartMap",
+    "Shard",
+    "batches",
+    "corpus_hash",
+    "open_sources",
+    "slices",
+]
 
 BATCH_ROWS = 1024
 PLAIN_SUFFIXES = (".jsonl", ".jsonl.zst", ".jsonl.gz", ".parquet", ".txt")
 SPLITS = ("train", "held_out")
 COMPRESSION = {".zst": "zstd", ".gz": "gzip"}
 READ_BYTES = 1 << 20
+SLICE_ROWS = 1 << 14
 
 DOCUMENT = pa.schema(
     [
@@ -42,6 +56,23 @@ DOCUMENT = pa.schema(
     ]
 )
 """Columns of a document; id, split and text are never null, the others are null where unknown."""
+COLUMNS = pa.schema([*DOCUMENT, ("n_bytes", pa.int64())])
+"""The same and the text's UTF-8 bytes, which a run's shards tell without reading the text."""
+
+
+PartMap = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""`part_map(function, items)` yields function(item) of every item in any order, like the builtin `map`."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Which documents of plain files are held out where the file has no field `split`: as in a run's [held_out]."""
+
+    share: float = 0.01
+    seed: int = 1
+
+
+HELD_OUT = HeldOut()
 
 
 @dataclass(frozen=True)
@@ -53,15 +84,22 @@ class Shard:
     """SHA-256 (hex) of the file: of a run as its manifest says, of a plain file as read."""
     field: str = "text"
     """Name of the text column of a plain file."""
+    held_out: HeldOut = HELD_OUT
+    """Rule for plain files without a field `split`."""
+    units: tuple[int, int] | None = None
+    """First and last + 1 of the record batches (.arrow) or row groups (.parquet) meant; None for the whole file."""
 
 
-def open_sources(source: Path | Sequence[Path], *, field: str = "text") -> tuple[Shard, ...]:
+def open_sources(
+    source: Path | Sequence[Path], *, field: str = "text", held_out: HeldOut = HELD_OUT
+) -> tuple[Shard, ...]:
     """Every file of documents of finished runs and plain files: sources as given, the shards of a run by name.
 
-    `field` is the text column of plain files. Raises InputError, RunError or VerifyError with a remedy.
+    `field` is the text column of plain files, `held_out` the rule for those without a field `split`.
+    Raises InputError, RunError or VerifyError with a remedy.
     """
     sources = [source] if isinstance(source, Path) else list(source)
-    shards = tuple(shard for path in sources for shard in _open(path, field))
+    shards = tuple(replace(shard, held_out=held_out) for path in sources for shard in _open(path, field))
     if not shards:
         raise InputError(f"{', '.join(map(str, sources)) or 'no source'}: no documents; give a run or {_suffixes()}")
     return shards
@@ -72,13 +110,30 @@ def corpus_hash(shards: Sequence[Shard]) -> str:
     return fingerprint(sorted(shard.sha256 for shard in shards))
 
 
+def slices(shard: Shard) -> list[Shard]:
+    """A shard as pieces of some 16,000 documents that can be read alone: JSON lines and text only as one."""
+    try:
+        rows = _unit_rows(shard)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{shard.path}: cannot be read ({_line(error)}); make or copy the file again") from None
+    if not rows:
+        return [shard]
+    found, first, held = [], 0, 0
+    for unit, n_rows in enumerate(rows, start=1):
+        held += n_rows
+        if held >= SLICE_ROWS or unit == len(rows):
+            found.append(replace(shard, units=(first, unit)))
+            first, held = unit, 0
+    return found
+
+
 def batches(shard: Shard, columns: Sequence[str] = tuple(DOCUMENT.names)) -> Iterator[pa.RecordBatch]:
-    """Documents of a shard in order, at most 1,024 rows a batch, with the columns of DOCUMENT asked for.
+    """Documents of a shard in order, at most 1,024 rows a batch, with the columns of COLUMNS asked for.
 
     Raises InputError with file and row where a file is damaged or a document has no text, id or split.
     """
     reader = _read_arrow if shard.path.suffix == ".arrow" else _read_plain
-    schema = pa.schema([DOCUMENT.field(name) for name in columns])
+    schema = pa.schema([COLUMNS.field(name) for name in columns])
     try:
         yield from reader(shard, schema)
     except (pa.ArrowInvalid, OSError) as error:
@@ -116,27 +171,36 @@ def _open_run(run: Path) -> Iterator[Shard]:
         yield Shard(path, sha256)
 
 
+def _unit_rows(shard: Shard) -> list[int]:
+    """Rows of each record batch or row group; none where a file has no such units."""
+    if shard.path.suffix == ".parquet":
+        with pq.ParquetFile(shard.path) as file:
+            return [file.metadata.row_group(unit).num_rows for unit in range(file.num_row_groups)]
+    if shard.path.suffix == ".arrow":
+        with pa.memory_map(str(shard.path)) as file:
+            # All but the last are full, so their number is enough and none has to be read.
+            return [BATCH_ROWS] * int(pa.ipc.open_file(file).num_record_batches)
+    return []
+
+
 def _read_arrow(shard: Shard, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     with pa.memory_map(str(shard.path)) as file:
         names = pa.ipc.open_file(file).schema.names
-        missing = [name for name in ("id", "split", "text", "lang") if name not in names]
+        missing = [name for name in ("id", "split", "text", "lang", "n_bytes") if name not in names]
         if missing:
             raise InputError(f"{shard.path}: no column {missing[0]!r}; make the run again with this version of seimai")
         wanted = [names.index(name) for name in schema.names if name in names]
         reader = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=wanted))
-        row = 0
-        for number in range(reader.num_record_batches):
-            batch = reader.get_batch(number)
-            yield _conform(batch, schema, shard.path, row)
-            row += batch.num_rows
+        for number in range(*(shard.units or (0, reader.num_record_batches))):
+            yield _conform(reader.get_batch(number), schema, f"{shard.path}: record batch {number},")
 
 
-def _conform(batch: pa.RecordBatch, schema: pa.Schema, path: Path, first_row: int) -> pa.RecordBatch:
+def _conform(batch: pa.RecordBatch, schema: pa.Schema, place: str) -> pa.RecordBatch:
     present = set(batch.schema.names)
-    for name in {"id", "split", "text"} & set(schema.names):
+    for name in {"id", "split", "text", "n_bytes"} & set(schema.names):
         if batch.column(name).null_count:
-            row = first_row + batch.column(name).is_null().to_pylist().index(True)
-            raise InputError(f"{path}: row {row} has no {name}; make the file again")
+            row = batch.column(name).is_null().to_pylist().index(True)
+            raise InputError(f"{place} row {row} has no {name}; make the file again")
     columns = [
         batch.column(field.name).cast(field.type) if field.name in present else pa.nulls(batch.num_rows, field.type)
         for field in schema
@@ -147,26 +211,41 @@ def _conform(batch: pa.RecordBatch, schema: pa.Schema, path: Path, first_row: in
 def _read_plain(shard: Shard, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     readers = {".parquet": _parquet_rows, ".txt": _text_rows}
     rows = readers.get(shard.path.suffix, _json_rows)(shard)
-    number = 0
+    number = sum(_unit_rows(shard)[: shard.units[0]]) if shard.units else 0
     while chunk := list(islice(rows, BATCH_ROWS)):
         documents = [_document(row, shard, number + i) for i, row in enumerate(chunk)]
+        if "n_bytes" in schema.names:
+            documents = [{**document, "n_bytes": len(document["text"].encode())} for document in documents]
         yield pa.RecordBatch.from_pylist(documents, schema=schema)
         number += len(chunk)
 
 
 def _document(row: dict[str, Any], shard: Shard, number: int) -> dict[str, Any]:
-    text, split, lang = row.get(shard.field), row.get("split"), row.get("lang")
+    text, split = row.get(shard.field), row.get("split")
     if not isinstance(text, str):
         raise InputError(f"{shard.path}: row {number} has no text in field {shard.field!r}; name the field that has it")
     if split not in (None, *SPLITS):
         raise InputError(f"{shard.path}: row {number} has split {split!r}; write train or held_out, or leave it out")
+    name = hashlib.blake2b(f"{shard.path.name}\n{number}".encode(), digest_size=16).hexdigest()
+    host = _text(row, "host") or host_of(_text(row, "url"))
+    # Texts that share an id (translations of each other) are held out together.
+    identity = name if row.get("id") is None else str(row["id"])
+    out = split is None and held_out(host, identity, **vars(shard.held_out))
     return {
-        "id": hashlib.blake2b(f"{shard.path.name}\n{number}".encode(), digest_size=16).hexdigest(),
-        "split": split or "train",
+        "id": name,
+        "split": split or ("held_out" if out else "train"),
         "text": _valid(text),
         "source": shard.path.name.partition(".")[0],
-        "lang": lang if isinstance(lang, str) and lang else None,
+        "lang": _text(row, "lang"),
+        "host": host,
+        "url": _text(row, "url"),
     }
+
+
+def _text(row: dict[str, Any], name: str) -> str | None:
+    """A field of a row that may not be there, or be something else than text."""
+    value = row.get(name)
+    return _valid(value) if isinstance(value, str) and value else None
 
 
 def _valid(text: str) -> str:
@@ -198,8 +277,9 @@ def _parquet_rows(shard: Shard) -> Iterator[dict[str, Any]]:
         names = file.schema_arrow.names
         if shard.field not in names:
             raise InputError(f"{shard.path}: no column {shard.field!r}; it has {', '.join(names)}")
-        wanted = [name for name in (shard.field, "split", "lang") if name in names]
-        for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
+        wanted = [name for name in (shard.field, "split", "lang", "id", "host", "url") if name in names]
+        units = list(range(*shard.units)) if shard.units else None
+        for batch in file.iter_batches(BATCH_ROWS, columns=wanted, row_groups=units):
             yield from batch.to_pylist()
 
 

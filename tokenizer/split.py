@@ -18,12 +18,17 @@ classes are literal code point ranges: `\\p{L}` means other letters in Oniguruma
 import re
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 from seimai.errors import ConfigError
 
 from . import split_ranges as ranges
+from .split_presets import PRESETS
 
-__all__ = ["DIGITS", "pieces", "split_pattern", "word_pattern"]
+__all__ = ["DIGITS", "SPLITS", "pieces", "split_pattern", "word_pattern"]
+
+SPLITS = ("ja-en", "script", "none", *PRESETS)
+"""Names of splits: ours, ours with every script apart, nothing but a cap, and those of other tokenizers."""
 
 DIGITS = (1, 2, 3)
 """Allowed numbers of digits in one piece."""
@@ -34,6 +39,8 @@ WORD_RUN = 64
 SYMBOL_RUN = 32
 SPACE_RUN = 16
 NEWLINES_AFTER_SYMBOLS = 4
+UNCUT_RUN = 1024
+"""Most characters of a piece where nothing is to be cut: trainers and encoders need some end."""
 
 NEWLINES = "A D"
 BLANKS = ranges.SPACES.replace("9-D", "9 B-C")
@@ -42,24 +49,43 @@ BLANKS = ranges.SPACES.replace("9-D", "9 B-C")
 CONTRACTIONS = "[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD]"
 
 
-@cache
-def split_pattern(digits: int = 1) -> str:
-    """The `ja-en` split with runs of at most `digits` digits, for Oniguruma, fancy-regex and Python `re` and `regex`.
+def split_pattern(digits: int = 1, *, name: str = "ja-en", glue: bool = True) -> str:
+    """The split of that name, for Oniguruma, fancy-regex and Python `regex`; ours for Python `re` too.
 
-    Raises ConfigError for another number of digits than 1, 2 or 3.
+    `digits`: most digits in a piece, and `glue`: whether punctuation joins the phrase behind it, are options of `ja-en`
+    (`script` has the first). Raises ConfigError for an unknown name, other digits than 1, 2 or 3, or an option that
+    the split does not have.
 
     >>> re.findall(split_pattern(), "東京タワーは、1958年に完成した。It's 333 m.")
     ['東京', 'タワーは', '、', '1', '9', '5', '8', '年に', '完成した', '。It', "'s", ' ', '3', '3', '3', ' m', '.']
     """
     if digits not in DIGITS:
         raise ConfigError(f"digits {digits}: a piece holds 1, 2 or 3 digits; use --digits 1")
+    if name not in SPLITS:
+        raise ConfigError(f"split {name!r} is none of {', '.join(SPLITS)}; use ja-en")
+    if digits != 1 and name not in ("ja-en", "script"):
+        raise ConfigError(f"digits {digits}: split {name} has its own rule for digits; leave --digits out")
+    if not glue and name != "ja-en":
+        raise ConfigError(f"glue false: only split ja-en joins punctuation to a phrase; leave it out for {name}")
+    if name in PRESETS:
+        return PRESETS[name].pattern
+    if name == "none":
+        return rf"[\s\S]{{1,{UNCUT_RUN}}}"
+    if name == "script":
+        return _pattern(digits, _scripts_apart())
+    return _pattern(digits, _phrase() if glue else _japanese())
+
+
+@cache
+def _pattern(digits: int, japanese: str) -> str:
+    """All alternatives in order, around the one for Japanese."""
     letters, spaces, newlines = _class(ranges.LETTERS, ranges.MARKS), _class(ranges.SPACES), _class(NEWLINES)
     blanks = _class(BLANKS)
     alternatives = [
         # What alternative 3 would find; a second writing of it because Python's `re` passes 200 ranges beyond U+FFFF
         # in a row to learn that a blank is no letter (English 4 -> 11 MB/s).
         f" ?[A-Za-z]{{1,{WORD_RUN}}}(?=[ ,.])",
-        _phrase(),
+        japanese,
         f"['’](?:{CONTRACTIONS})(?!{letters})",
         f"{_symbols(NEWLINES)}?{_class(ranges.LETTERS)}{letters}{{0,{WORD_RUN - 1}}}",
         f"{_class(ranges.DIGITS)}{{1,{digits}}}",
@@ -94,7 +120,7 @@ def pieces(text: str, pattern: str, max_chars: int) -> Iterator[str]:
     if len(text) <= max_chars:
         yield text
         return
-    compiled, start = re.compile(pattern), 0
+    compiled, start = _compiled(pattern), 0
     while len(text) - start > max_chars:
         end = start
         for match in compiled.finditer(text, start):
@@ -107,6 +133,16 @@ def pieces(text: str, pattern: str, max_chars: int) -> Iterator[str]:
         yield text[start:]
 
 
+@cache
+def _compiled(pattern: str) -> Any:
+    """For Python: `re`, several times as fast on our literal ranges, else `regex`, which knows `\\p{…}`."""
+    if "\\p{" not in pattern:
+        return re.compile(pattern)
+    import regex
+
+    return regex.compile(pattern)
+
+
 def _phrase() -> str:
     return f"{_class(ranges.OPENERS)}?(?:{_japanese()})"
 
@@ -115,6 +151,11 @@ def _japanese() -> str:
     kanji, hiragana, katakana = _class(ranges.KANJI), _class(ranges.HIRAGANA), _class(ranges.KATAKANA)
     tail = f"{hiragana}{{0,{PHRASE_RUN}}}"
     return f"{kanji}{{1,{PHRASE_RUN}}}{tail}|{hiragana}{{1,{2 * PHRASE_RUN}}}|{katakana}{{1,{PHRASE_RUN}}}{tail}"
+
+
+def _scripts_apart() -> str:
+    kanji, hiragana, katakana = _class(ranges.KANJI), _class(ranges.HIRAGANA), _class(ranges.KATAKANA)
+    return f"{kanji}{{1,{PHRASE_RUN}}}|{hiragana}{{1,{2 * PHRASE_RUN}}}|{katakana}{{1,{PHRASE_RUN}}}"
 
 
 def _symbols(*without: str) -> str:

@@ -1,31 +1,48 @@
-"""Text sources in; a tokenizer directory out: balanced sample, pre-token counts, merges, vocabulary."""
+"""Text sources or counts in; tokenizer directories out: counts, merges or pieces, vocabularies of one or more sizes."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
-from hashlib import blake2b
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from seimai.errors import ConfigError, InputError, RunError
+from seimai.errors import ConfigError, RunError
+from seimai.files import write_atomic
+from seimai.pipeline.progress import Progress, Silent
 
-from .counts import count, counts_hash, merge_counts
-from .sources import Shard, batches, corpus_hash, open_sources
-from .split import split_pattern
+from .count_sample import DEFAULTS, CountSettings
+from .counts import is_counts, load_counts_manifest, read_counts
+from .sources import HELD_OUT, HeldOut, PartMap, Shard, batches, open_sources
 from .vocabulary import Vocabulary, load, load_manifest, merges_for, save, special_names
 
-__all__ = ["PartMap", "TrainSummary", "choose", "train_tokenizer"]
+__all__ = ["BACKENDS", "MODELS", "PartMap", "TrainSettings", "TrainSummary", "counts_path", "train_tokenizer"]
 
-VERSION = 1
-"""Raised when the same settings and text would give other merges."""
-MODELS = ("bpe",)
-PartMap = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-"""`part_map(function, items)` yields function(item) of every item in any order, like the builtin `map`."""
+VERSION = 2
+"""Raised when the same settings and counts would give other merges."""
+MODELS = ("bpe", "unigram")
+BACKENDS = ("seimai", "hf")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What decides a tokenizer besides the counts."""
+
+    model: str = "bpe"
+    """bpe or unigram."""
+    backend: str = "seimai"
+    """seimai, or hf for the BPE trainer of `tokenizers`, which reads the text itself: no host cap, no balance."""
+    boundary: bool = True
+    """An unfinished character joins nothing but its own next byte (BPE; the library has no such rule)."""
+    max_token_chars: int | None = None
+    """Most characters in one token; None for no limit but the pre-token's."""
+    min_count: int = 2
+    """Least count of a merged pair."""
+
+
+BPE = TrainSettings()
 
 
 @dataclass(frozen=True)
@@ -33,14 +50,18 @@ class TrainSummary:
     """What was trained, and from what."""
 
     fingerprint: str
+    """Of the largest vocabulary."""
     vocab_size: int
-    n_merges: int
     n_pretokens: int
-    """Distinct pre-tokens in the sample."""
+    """Distinct pre-tokens in the counts."""
     sample: dict[str, dict[str, int]]
-    """Documents and UTF-8 bytes read, by language (`und` where unknown)."""
-    reused: bool
-    """The directory held this tokenizer already, and nothing was done."""
+    """Documents and UTF-8 bytes counted, by language (`und` where unknown)."""
+    directories: tuple[Path, ...]
+    """Where each size stands, smallest first."""
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    """vocab_size, lang, n_bytes, n_tokens, bytes_per_token on held-out documents; empty without any."""
+    reused: bool = False
+    """The directory held all this already, and nothing was done."""
 
 
 def train_tokenizer(
@@ -48,138 +69,195 @@ def train_tokenizer(
     out: Path,
     *,
     vocab_size: int = 65536,
-    model: str = "bpe",
-    boundary: bool = True,
-    digits: int = 1,
-    sample_bytes_per_language: int = 1_000_000_000,
-    min_count: int = 2,
-    seed: int = 1,
+    vocab_sizes: Sequence[int] = (),
+    settings: TrainSettings = BPE,
+    counting: CountSettings = DEFAULTS,
     field: str = "text",
+    held_out: HeldOut = HELD_OUT,
     part_map: PartMap = map,
+    progress: Progress | None = None,
 ) -> TrainSummary:
     """Train on the documents with split `train` and write `out/tokenizer.json` and `out/manifest.json`.
 
-    `vocab_size` counts all ids, specials included, and is raised to a multiple of 128; a small text gives fewer.
-    `sample_bytes_per_language`: at most so many UTF-8 bytes of each language (and a document), chosen by a seeded hash
-    of the ids. `boundary`, `min_count`: see `learn_merges`. `field`: text column of plain files.
-    The same documents and settings give the same bytes, in any order and for any `part_map`.
+    `source`: text sources, counted first into a folder beside `out` (kept, and found again by its fingerprint), or one
+    directory of counts, whose own settings then hold instead of `counting`. `vocab_size` counts all ids, specials
+    included, and is raised to a multiple of 128; a small text gives fewer. With `vocab_sizes` each size goes to
+    `out/<size>` from one training, and `out/curve.json` says what each compresses. `field`, `held_out`: for plain
+    files. The same documents and settings give the same bytes, in any order and for any `part_map`.
 
     Raises ConfigError, InputError, or RunError where `out` holds a tokenizer made otherwise.
     """
-    _check(vocab_size, model, sample_bytes_per_language, min_count)
-    pattern = split_pattern(digits)
-    shards = open_sources(source, field=field)
-    settings = {
-        "version": VERSION, "model": model, "split": "ja-en", "digits": digits, "vocab_size": vocab_size,
-        "boundary": boundary, "min_count": min_count, "seed": seed,
-        "sample_bytes_per_language": sample_bytes_per_language,
-    }  # fmt: skip
-    origin = {"settings": settings, "corpus_hash": corpus_hash(shards)}
-    existing = _existing(out, origin)
-    if existing is not None:
-        return existing
-    chosen, sample = _sample(shards, sample_bytes_per_language, seed)
-    items = list(zip(shards, chosen, strict=True))
-    table = merge_counts(list(part_map(partial(_count_shard, pattern=pattern), items)))
-    # Here, because numba takes a second to import and reading sources does not need it.
-    from .bpe import learn_merges
-
-    merges = learn_merges(table, merges_for(vocab_size), boundary=boundary, min_count=min_count)
-    vocabulary = Vocabulary(merges, special_names(len(merges)), pattern)
-    facts = {**origin, "counts_hash": counts_hash(table), "n_pretokens": table.num_rows, "sample": sample}
-    save(vocabulary, out, facts)
-    return TrainSummary(vocabulary.fingerprint, vocabulary.vocab_size, len(merges), table.num_rows, sample, False)
-
-
-def choose(ids: Sequence[str], langs: NDArray[Any], n_bytes: NDArray[np.int64], quota: int, seed: int) -> NDArray[Any]:
-    """Which documents to read, as a mask: of each language in the order of a seeded hash until `quota` bytes are full.
-
-    The choice does not depend on the documents' order. The last document may pass the quota.
-
-    >>> choose(["a", "b", "c"], np.array(["ja", "ja", "en"]), np.array([10, 10, 99]), 10, seed=1).tolist()
-    [False, True, True]
-    """
-    # One Python call a document, a microsecond: no kernel at hand hashes strings with a seed.
-    keys = np.array([blake2b(f"{seed}\n{name}".encode(), digest_size=8).digest() for name in ids], "S8")
-    order = np.lexsort((np.array(ids), keys.view(">u8").astype(np.uint64) if len(keys) else keys, langs))
-    ordered, sizes = langs[order], n_bytes[order]
-    before = np.cumsum(sizes) - sizes
-    starts = np.searchsorted(ordered, ordered)
-    chosen = np.zeros(len(ids), np.bool_)
-    chosen[order] = before - before[starts] < quota if len(ids) else chosen
-    return chosen
-
-
-def _check(vocab_size: int, model: str, sample_bytes_per_language: int, min_count: int) -> None:
-    if model not in MODELS:
-        raise ConfigError(f"model {model!r}: only bpe is built so far; use --model bpe")
-    if merges_for(vocab_size) < 1:
-        raise ConfigError(f"vocab_size {vocab_size} leaves no room beside 256 bytes and 64 specials; try 65536")
-    if sample_bytes_per_language < 1:
-        raise ConfigError(f"sample_bytes_per_language {sample_bytes_per_language} must be at least 1; try 1000000000")
-    if min_count < 1:
-        raise ConfigError(f"min_count {min_count} must be at least 1; try 2")
-
-
-def _existing(out: Path, origin: dict[str, Any]) -> TrainSummary | None:
-    """The summary of the tokenizer in `out` if it was made like this, None where there is none."""
-    if not (out / "manifest.json").exists():
-        return None
-    manifest = load_manifest(out)
-    for key in ("settings", "corpus_hash"):
-        if manifest.get(key) != origin[key]:
-            what = (
-                "other text" if key == "corpus_hash" else f"other settings ({_differences(manifest[key], origin[key])})"
-            )
-            raise RunError(f"{out}: holds a tokenizer made from {what}; give another --out or delete it first")
-    found = load(out)
+    wanted = _directories(out, vocab_size, vocab_sizes)
+    settings = _settled(settings, counting)
+    told = progress or Silent()
+    shards, counts = _counted(source, out, settings, counting, field, held_out, part_map, told)
+    manifest = load_counts_manifest(counts)
+    facts = {
+        "settings": {**manifest["settings"], "version": VERSION, **vars(settings)},
+        "split": {name: manifest["split"][name] for name in ("name", "fingerprint")},
+        "counts": {"fingerprint": manifest["fingerprint"], "sha256": manifest["files"][0]["sha256"]},
+        "n_pretokens": manifest["n_pretokens"],
+        "sample": manifest["sample"],
+    }
+    missing = {size: path for size, path in wanted.items() if not _stands(path, {**facts, "asked": size})}
+    if missing:
+        told.begin("train", 0)
+        for size, vocabulary in _vocabularies(sorted(missing), settings, manifest, counts, shards).items():
+            save(vocabulary, missing[size], {**facts, "asked": size})
+        told.end("train")
+    rows = _curve(out, wanted, shards, manifest) if vocab_sizes else []
+    found = load(wanted[max(wanted)])
+    sample = {lang: sums for lang, sums in manifest["sample"].items() if sums["documents"]}
+    places = tuple(wanted[size] for size in sorted(wanted))
     return TrainSummary(
-        found.fingerprint, found.vocab_size, len(found.merges), manifest["n_pretokens"], manifest["sample"], True
+        found.fingerprint, found.vocab_size, manifest["n_pretokens"], sample, places, rows, reused=not missing
     )
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:
-    names = [name for name in new if old.get(name) != new[name]]
-    return ", ".join(f"{name} {old.get(name)} there, {new[name]} asked" for name in names)
+def counts_path(out: Path, fingerprint: str) -> Path:
+    """Where training keeps the counts for a tokenizer: beside it, under their fingerprint."""
+    return out.with_name(f"{out.name}.counts-{fingerprint[:12]}")
 
 
-def _sample(shards: Sequence[Shard], quota: int, seed: int) -> tuple[list[NDArray[Any]], dict[str, dict[str, int]]]:
-    """A mask over the rows of each shard, and documents and bytes by language."""
-    ids: list[str] = []
-    columns: list[pa.Table] = []
-    n_rows: list[int] = []
+def _directories(out: Path, vocab_size: int, vocab_sizes: Sequence[int]) -> dict[int, Path]:
+    for size in vocab_sizes or (vocab_size,):
+        if merges_for(size) < 1:
+            raise ConfigError(f"vocab_size {size} leaves no room beside 256 bytes and 64 specials; try 65536")
+    if len(set(vocab_sizes)) != len(vocab_sizes):
+        raise ConfigError(f"vocab_sizes {','.join(map(str, vocab_sizes))}: each size once")
+    return {size: out / str(size) for size in sorted(vocab_sizes)} or {vocab_size: out}
+
+
+def _settled(settings: TrainSettings, counting: CountSettings) -> TrainSettings:
+    """The settings, checked; the library's trainer has no boundary rule."""
+    if settings.model not in MODELS:
+        raise ConfigError(f"model {settings.model!r}: there are {' and '.join(MODELS)}; use --model bpe")
+    if settings.backend not in BACKENDS:
+        raise ConfigError(f"backend {settings.backend!r}: there are {' and '.join(BACKENDS)}; use --backend seimai")
+    if settings.min_count < 1:
+        raise ConfigError(f"min_count {settings.min_count} must be at least 1; try 2")
+    if settings.max_token_chars is not None and settings.max_token_chars < 1:
+        raise ConfigError(f"max_token_chars {settings.max_token_chars} must be at least 1; try 16")
+    if settings.model == "unigram" and settings.max_token_chars is not None:
+        raise ConfigError("max_token_chars is for bpe; leave it out, or use --model bpe")
+    if settings.backend == "seimai":
+        return settings
+    if settings.model != "bpe" or settings.max_token_chars is not None:
+        raise ConfigError("backend hf trains bpe without max_token_chars (it counts bytes); use --backend seimai")
+    if not counting.balance.natural:
+        raise ConfigError("backend hf reads text as it is and cannot weigh languages; use --backend seimai")
+    return replace(settings, boundary=False)
+
+
+def _counted(
+    source: Path | Sequence[Path],
+    out: Path,
+    settings: TrainSettings,
+    counting: CountSettings,
+    field: str,
+    held_out: HeldOut,
+    part_map: PartMap,
+    progress: Progress,
+) -> tuple[tuple[Shard, ...], Path]:
+    """The text (none where counts were given) and the directory of its counts."""
+    # Here, because numba takes a second to import and the encoder, which shares this module, does without.
+    from .count_job import count_fingerprint, count_sources
+
+    paths = [source] if isinstance(source, Path) else list(source)
+    if any(map(is_counts, paths)):
+        if len(paths) > 1:
+            raise ConfigError(f"{', '.join(map(str, paths))}: give one folder of counts, or text")
+        if settings.backend == "hf":
+            raise ConfigError(f"backend hf reads text, not counts; give the sources that {paths[0]} was made from")
+        return (), paths[0]
+    shards = open_sources(paths, field=field, held_out=held_out)
+    if settings.backend == "hf":
+        counting = replace(counting, host_cap=0)
+    counts = counts_path(out, count_fingerprint(shards, counting))
+    count_sources(shards, counts, counting, part_map=part_map, progress=progress)
+    return shards, counts
+
+
+def _vocabularies(
+    sizes: Sequence[int], settings: TrainSettings, manifest: dict[str, Any], counts: Path, shards: Sequence[Shard]
+) -> dict[int, Vocabulary]:
+    """A vocabulary for each size, all from one training where the model allows it."""
+    pattern = manifest["split"]["pattern"]
+    if settings.model == "unigram":
+        return {size: _unigram(size, counts, pattern) for size in sizes}
+    merges = _merges(merges_for(max(sizes)), settings, manifest, counts, shards, pattern)
+    # A BPE is prefix-closed: what a smaller training would have learned are the first merges of a larger one.
+    cut = {size: merges[: merges_for(size)] for size in sizes}
+    return {size: Vocabulary(each, special_names(len(each)), pattern) for size, each in cut.items()}
+
+
+def _unigram(size: int, counts: Path, pattern: str) -> Vocabulary:
+    from .unigram import learn_pieces
+
+    found = learn_pieces(read_counts(counts), merges_for(size))
+    learned = found.tokens[256:]
+    none = np.empty((0, 2), np.int32)
+    return Vocabulary(none, special_names(len(learned)), pattern, learned, found.scores)
+
+
+def _merges(
+    n_merges: int,
+    settings: TrainSettings,
+    manifest: dict[str, Any],
+    counts: Path,
+    shards: Sequence[Shard],
+    pattern: str,
+) -> NDArray[np.int32]:
+    if settings.backend == "hf":
+        from .train_library import library_merges
+
+        n_bytes = sum(sums["bytes"] for sums in manifest["sample"].values())
+        texts = _texts(shards, manifest)
+        return library_merges(texts, n_bytes, n_merges, pattern=pattern, min_count=settings.min_count)
+    from .bpe import learn_merges
+
+    return learn_merges(
+        read_counts(counts),
+        n_merges,
+        boundary=settings.boundary,
+        min_count=settings.min_count,
+        max_token_chars=settings.max_token_chars,
+    )
+
+
+def _texts(shards: Sequence[Shard], manifest: dict[str, Any]) -> Iterator[str]:
+    """The documents that were counted."""
+    from .count_map import choose
+
+    below = {lang: int(threshold, 16) for lang, threshold in manifest["thresholds"].items()}
     for shard in shards:
-        before = len(ids)
         for batch in batches(shard, ("id", "split", "lang", "text")):
-            ids += batch.column("id").to_pylist()
-            sizes = pc.binary_length(batch.column("text"))
-            columns.append(pa.table({"split": batch.column("split"), "lang": batch.column("lang"), "n_bytes": sizes}))
-        n_rows.append(len(ids) - before)
-    if not ids:
-        raise InputError("the sources hold no documents; give others")
-    table = pa.concat_tables(columns)
-    langs = table["lang"].fill_null("und").combine_chunks().dictionary_encode()
-    codes, names = langs.indices.to_numpy(), langs.dictionary.to_pylist()
-    n_bytes = table["n_bytes"].to_numpy()
-    train = np.flatnonzero(pc.equal(table["split"], "train").to_numpy())
-    if not len(train):
-        raise InputError("every document of the sources has split 'held_out'; training reads only 'train'")
-    mask = np.zeros(len(ids), np.bool_)
-    mask[train] = choose([ids[row] for row in train], codes[train], n_bytes[train], quota, seed)
-    tally = {
-        name: {"documents": int((mask & (codes == code)).sum()), "bytes": int(n_bytes[mask & (codes == code)].sum())}
-        for name, code in sorted((name, code) for code, name in enumerate(names))
-    }
-    return np.split(mask, np.cumsum(n_rows)[:-1]), tally
+            yield from choose(batch, below, manifest["settings"]["seed"]).column("text").to_pylist()
 
 
-def _count_shard(item: tuple[Shard, NDArray[Any]], pattern: str) -> pa.Table:
-    shard, mask = item
-    return count(_chosen(shard, mask), pattern)
+def _stands(directory: Path, facts: dict[str, Any]) -> bool:
+    """Whether the directory holds this tokenizer; RunError where it holds another one."""
+    if not (directory / "manifest.json").exists():
+        return False
+    manifest = load_manifest(directory)
+    if manifest.get("counts") != facts["counts"] or manifest.get("settings") != facts["settings"]:
+        old, new = manifest.get("settings", {}), facts["settings"]
+        names = [f"{name} {old.get(name)} there, {new[name]} asked" for name in new if old.get(name) != new[name]]
+        what = f"other settings ({', '.join(names)})" if names else "other text"
+        raise RunError(f"{directory}: holds a tokenizer made from {what}; give another --out or delete it first")
+    if manifest.get("asked") != facts["asked"]:
+        sizes = f"vocab_size {manifest.get('asked')} there, {facts['asked']} asked"
+        raise RunError(f"{directory}: holds another tokenizer ({sizes}); give another --out or delete it first")
+    return True
 
 
-def _chosen(shard: Shard, mask: NDArray[Any]) -> Iterator[pa.RecordBatch]:
-    row = 0
-    for batch in batches(shard, ("text",)):
-        yield batch.filter(pa.array(mask[row : row + batch.num_rows]))
-        row += batch.num_rows
+def _curve(
+    out: Path, directories: dict[int, Path], shards: Sequence[Shard], manifest: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """What each size compresses on the held-out documents, also in `out/curve.json`; nothing without text."""
+    from .curve import curve, held_out_pretokens
+
+    pretokens = held_out_pretokens(shards, manifest["split"]["pattern"])
+    rows: list[dict[str, Any]] = curve(directories, pretokens).to_pylist()
+    write_atomic(out / "curve.json", json.dumps(rows, indent=2) + "\n")
+    return rows

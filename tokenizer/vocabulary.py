@@ -17,10 +17,12 @@ __all__ = [
     "FORMAT",
     "MULTIPLE",
     "Vocabulary",
+    "bytes_name",
     "engine",
     "load",
     "load_manifest",
     "merges_for",
+    "name_bytes",
     "save",
     "special_names",
 ]
@@ -39,23 +41,33 @@ BYTE_ORDER: NDArray[np.int32] = np.array([*_PRINTABLE, *sorted(set(range(256)) -
 _CHARACTERS = {byte: chr(byte) for byte in _PRINTABLE} | {
     byte: chr(0x100 + i) for i, byte in enumerate(BYTE_ORDER[len(_PRINTABLE) :].tolist())
 }
+_BYTES = {character: byte for byte, character in _CHARACTERS.items()}
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Ids in order: 256 bytes (id = value), merges (the first is 256), specials."""
+    """Ids in order: 256 bytes (id = value), merges (the first is 256) or a Unigram's pieces, specials."""
 
     merges: NDArray[np.int32]
-    """Shape (n, 2): the ids each merge joins."""
+    """Shape (n, 2): the ids each merge joins; none for a Unigram."""
     specials: tuple[str, ...]
     """Names of the special tokens; `<|bos|>`, `<|eos|>` and `<|pad|>` come first."""
     pattern: str
     """Regular expression that cuts text before merges apply; nothing else changes the text."""
+    pieces: tuple[bytes, ...] = ()
+    """Pieces of a Unigram behind the bytes."""
+    scores: NDArray[np.float32] | None = None
+    """Log-probability of each byte and piece of a Unigram; None for BPE."""
+
+    @property
+    def n_ordinary(self) -> int:
+        """Ids that stand for text: all but the specials."""
+        return 256 + len(self.merges) + len(self.pieces)
 
     @property
     def vocab_size(self) -> int:
-        """All ids: bytes, merges, specials."""
-        return 256 + len(self.merges) + len(self.specials)
+        """All ids."""
+        return self.n_ordinary + len(self.specials)
 
     @property
     def bos_id(self) -> int:
@@ -74,7 +86,7 @@ class Vocabulary:
 
     def special_id(self, name: str) -> int:
         """Id of a special token; ValueError where there is none of that name."""
-        return 256 + len(self.merges) + self.specials.index(name)
+        return self.n_ordinary + self.specials.index(name)
 
     @cached_property
     def token_bytes(self) -> tuple[bytes, ...]:
@@ -82,17 +94,38 @@ class Vocabulary:
         tokens = [bytes([byte]) for byte in range(256)]
         for left, right in self.merges.tolist():
             tokens.append(tokens[left] + tokens[right])
-        return (*tokens, *(name.encode() for name in self.specials))
+        return (*tokens, *self.pieces, *(name.encode() for name in self.specials))
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) over the table of (id, bytes, score, special), the merges and the pattern: what decides ids.
 
-        BPE has no scores; the field is null.
+        BPE and specials have no scores; the field is null.
         """
-        n_ordinary = 256 + len(self.merges)
-        table = [[i, token.hex(), None, i >= n_ordinary] for i, token in enumerate(self.token_bytes)]
+        scores = (
+            [None] * self.vocab_size if self.scores is None else [*self.scores.tolist(), *[None] * len(self.specials)]
+        )
+        rows = enumerate(zip(self.token_bytes, scores, strict=True))
+        table = [[i, token.hex(), score, i >= self.n_ordinary] for i, (token, score) in rows]
         return fingerprint({"tokens": table, "merges": self.merges.tolist(), "split": self.pattern})
+
+
+def bytes_name(token: bytes) -> str:
+    """How `tokenizer.json` writes a token: a printable character for every byte.
+
+    >>> bytes_name("米 ".encode())
+    'ç±³Ġ'
+    """
+    return "".join(map(_CHARACTERS.__getitem__, token))
+
+
+def name_bytes(name: str) -> bytes:
+    """The token that `tokenizer.json` writes as `name`.
+
+    >>> name_bytes("ç±³Ġ").decode()
+    '米 '
+    """
+    return bytes(map(_BYTES.__getitem__, name))
 
 
 def merges_for(vocab_size: int) -> int:
@@ -182,8 +215,6 @@ def engine(directory: Path) -> Any:
 
 
 def _tokenizer_json(vocabulary: Vocabulary) -> dict[str, Any]:
-    n_ordinary = 256 + len(vocabulary.merges)
-    names = ["".join(map(_CHARACTERS.__getitem__, token)) for token in vocabulary.token_bytes[:n_ordinary]]
     bos = {"SpecialToken": {"id": BOS, "type_id": 0}}
     first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
     return {
@@ -191,7 +222,7 @@ def _tokenizer_json(vocabulary: Vocabulary) -> dict[str, Any]:
         "truncation": None,
         "padding": None,
         "added_tokens": [
-            {"id": n_ordinary + i, "content": name, "special": True, "normalized": False}
+            {"id": vocabulary.n_ordinary + i, "content": name, "special": True, "normalized": False}
             | {"single_word": False, "lstrip": False, "rstrip": False}
             for i, name in enumerate(vocabulary.specials)
         ],
@@ -210,30 +241,52 @@ def _tokenizer_json(vocabulary: Vocabulary) -> dict[str, Any]:
             "special_tokens": {BOS: {"id": BOS, "ids": [vocabulary.bos_id], "tokens": [BOS]}},
         },
         "decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
-        "model": {
-            "type": "BPE",
-            "dropout": None,
-            "unk_token": None,
-            "continuing_subword_prefix": None,
-            "end_of_word_suffix": None,
-            "fuse_unk": False,
-            "byte_fallback": False,
-            "ignore_merges": False,
-            "vocab": {name: i for i, name in enumerate(names)},
-            "merges": [[names[left], names[right]] for left, right in vocabulary.merges.tolist()],
-        },
+        "model": _model_json(vocabulary),
+    }
+
+
+def _model_json(vocabulary: Vocabulary) -> dict[str, Any]:
+    names = [bytes_name(token) for token in vocabulary.token_bytes[: vocabulary.n_ordinary]]
+    if vocabulary.scores is not None:
+        # Nothing is ever unknown: every byte has an id.
+        vocab = [[name, score] for name, score in zip(names, vocabulary.scores.tolist(), strict=True)]
+        return {"type": "Unigram", "unk_id": None, "vocab": vocab, "byte_fallback": False}
+    return {
+        "type": "BPE",
+        "dropout": None,
+        "unk_token": None,
+        "continuing_subword_prefix": None,
+        "end_of_word_suffix": None,
+        "fuse_unk": False,
+        "byte_fallback": False,
+        "ignore_merges": False,
+        "vocab": {name: i for i, name in enumerate(names)},
+        "merges": [[names[left], names[right]] for left, right in vocabulary.merges.tolist()],
     }
 
 
 def _from_json(data: dict[str, Any]) -> Vocabulary:
-    ids = data["model"]["vocab"]
-    merges = np.array([[ids[a], ids[b]] for a, b in data["model"]["merges"]], np.int32).reshape(-1, 2)
-    added = data["added_tokens"]
-    specials = tuple(str(token["content"]) for token in added)
+    specials = tuple(str(token["content"]) for token in data["added_tokens"])
     pattern = data["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
-    vocabulary = Vocabulary(merges, specials, pattern)
-    names = {"".join(map(_CHARACTERS.__getitem__, token)): i for i, token in enumerate(vocabulary.token_bytes)}
-    ordinary, size = 256 + len(merges), vocabulary.vocab_size
-    if ids != dict(list(names.items())[:ordinary]) or [token["id"] for token in added] != [*range(ordinary, size)]:
-        raise ValueError("ids are not bytes, merges, specials in order")
+    vocabulary = _ordinary(data["model"], specials, pattern)
+    if [token["id"] for token in data["added_tokens"]] != [*range(vocabulary.n_ordinary, vocabulary.vocab_size)]:
+        raise ValueError("ids of special tokens do not follow the others")
+    return vocabulary
+
+
+def _ordinary(model: dict[str, Any], specials: tuple[str, ...], pattern: str) -> Vocabulary:
+    """The vocabulary, whose tokens must stand in our order."""
+    if model["type"] == "Unigram":
+        tokens = [name_bytes(name) for name, _ in model["vocab"]]
+        scores = np.array([score for _, score in model["vocab"]], np.float32)
+        vocabulary = Vocabulary(np.empty((0, 2), np.int32), specials, pattern, tuple(tokens[256:]), scores)
+    else:
+        ids = model["vocab"]
+        tokens = [name_bytes(name) for name in sorted(ids, key=ids.__getitem__)]
+        merges = np.array([[ids[a], ids[b]] for a, b in model["merges"]], np.int32).reshape(-1, 2)
+        vocabulary = Vocabulary(merges, specials, pattern)
+        if sorted(ids.values()) != [*range(len(ids))]:
+            raise ValueError("ids have holes")
+    if tuple(tokens) != vocabulary.token_bytes[: vocabulary.n_ordinary]:
+        raise ValueError("ids are not bytes, merges or pieces, specials in order")
     return vocabulary

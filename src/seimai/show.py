@@ -11,24 +11,30 @@ from rich.text import Text
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from seimai.model.dataset_stats import DatasetDiff, DatasetStats
     from seimai.model.exposure import Exposure
     from seimai.model.trace import TracedDocument
     from seimai.model.train import Summary
     from seimai.pipeline.job import RunSummary
+    from seimai.tokenizer.train import TrainSummary
 
 __all__ = [
     "console",
     "loss_curve",
+    "print_diff",
     "print_evaluation",
     "print_exposures",
     "print_rows",
     "print_run",
+    "print_stats",
     "print_table",
+    "print_tokenizer",
     "print_trace",
     "print_training",
 ]
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
+SIZES = ("documents", "n_tokens", "n_bytes")
 
 
 def console() -> Console:
@@ -82,6 +88,9 @@ def print_run(summary: "RunSummary") -> None:
         ["language", "documents", "characters", "bytes"],
         [(lang, sums["documents"], sums["chars"], sums["bytes"]) for lang, sums in kept.items()],
     )
+    cut = summary.totals.get("cut", [])  # manifests of older runs have none
+    if cut:
+        print_table("Cut from the texts", ["step", "reason", "lines", "characters"], cut)
     counted = {k: v for k, v in summary.totals["read"].items() if v and k.startswith(("archive.", "payload.", "quar"))}
     if counted:
         print_table("Damage met and counted", ["what", "count"], list(counted.items()))
@@ -96,6 +105,26 @@ def print_evaluation(table: "pa.Table") -> None:
     langs = [str(row["lang"]) for row in rows]
     figures = [(name.replace("_", " "), *(row[name] for row in rows)) for name in table.column_names if name != "lang"]
     print_table("Tokenizer on held-out documents", ["", *langs], figures)
+
+
+def print_tokenizer(summary: "TrainSummary") -> None:
+    """What a tokenizer was trained from, and what each size compresses on held-out text."""
+    shown = {
+        "fingerprint": summary.fingerprint,
+        "vocab_size": summary.vocab_size,
+        "n_pretokens": summary.n_pretokens,
+        "counted": summary.sample,
+        "written": ", ".join(map(str, summary.directories)),
+        "reused": summary.reused,
+    }
+    print_rows("Tokenizer", shown)
+    if not summary.curve:
+        return
+    langs = list(dict.fromkeys(str(row["lang"]) for row in summary.curve))
+    found = {(row["vocab_size"], row["lang"]): row["bytes_per_token"] for row in summary.curve}
+    sizes = list(dict.fromkeys(row["vocab_size"] for row in summary.curve))
+    rows = [(size, *(found[size, lang] for lang in langs)) for size in sizes]
+    print_table("Bytes per token on held-out documents", ["vocabulary", *langs], rows)
 
 
 def print_training(summary: "Summary") -> None:
@@ -143,6 +172,28 @@ def _some(steps: Sequence[int], most: int = 8) -> str:
         return "never"
     shown = ", ".join(str(step) for step in steps[:most])
     return shown if len(steps) <= most else f"{shown} … ({len(steps)} steps)"
+
+
+def print_stats(stats: "DatasetStats") -> None:
+    """A data set by group."""
+    print_rows("Data set", {"root": stats.root, "documents": stats.documents, "n_tokens": stats.n_tokens,
+                            "n_bytes": stats.n_bytes})  # fmt: skip
+    for name, groups in stats.groups.items():
+        rows = [(str(group[name] or "—"), *(group[each] for each in SIZES)) for group in groups]
+        print_table(f"By {name.replace('_', ' ')}", [name, *SIZES], rows)
+
+
+def print_diff(diff: "DatasetDiff") -> None:
+    """Two data sets beside each other."""
+    rows = [(what, counts["documents"], counts["n_tokens"]) for what, counts in diff.counts.items()]
+    print_table("Documents by id", ["", "documents", "n_tokens"], rows)
+    names = ["what", "lang", "documents", "n_tokens"]
+    print_table("By language", names, [tuple(row[name] for name in names) for row in diff.by_lang])
+    for what, found in diff.samples.items():
+        if found:
+            print_table(f"Samples, {what}", list(found[0]), [tuple(row.values()) for row in found])
+    if diff.retokenized:
+        console().print(f"{diff.retokenized:,} documents of both have another number of tokens\n")
 
 
 def loss_curve(losses: Sequence[float], width: int = 60) -> str:

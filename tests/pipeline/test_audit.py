@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from seimai.pipeline.audit import merge_samples, sample_batch
-from seimai.pipeline.document import DECISION_COLUMNS, DOCUMENT_COLUMNS, document_id, schema
+from seimai.pipeline.document import DECISION_COLUMNS, DOCUMENT_COLUMNS, EDIT_COLUMNS, document_id, schema
 from seimai.pipeline.order import Batch, Entry
 from seimai.pipeline.read import SAMPLE_CHARS, SAMPLE_COLUMNS
 
@@ -63,3 +63,16 @@ def test_a_smaller_sample_is_the_beginning_of_a_larger_one(tmp_path: Path) -> No
 
 def test_no_sample(tmp_path: Path) -> None:
     assert audit(tmp_path, 2, 0) == []
+
+
+def test_a_sample_shows_the_edited_text_and_what_was_cut(tmp_path: Path) -> None:
+    rows = [{"id": document_id("x", n, 0), "start": 0, "end": 5, "replacement": "", "reason": "menu"} for n in (1, 101)]
+    for number in (0, 1):
+        path = tmp_path / "edits" / "line_rules" / f"p{number}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist([rows[number]], schema=schema(EDIT_COLUMNS)), path)
+    samples = {sample["id"]: sample for sample in audit(tmp_path, 2, 1000)}
+    edited = [samples[row["id"]] for row in rows]
+    assert [sample["text"][:4] for sample in edited] == ["0 1 ", "1 1 "]
+    assert [sample["cut"] for sample in edited] == [["menu: text"]] * 2
+    assert {tuple(sample["cut"]) for sample in samples.values()} == {(), ("menu: text",)}

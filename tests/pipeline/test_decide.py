@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seimai.pipeline.decide import candidates, decide_part, rank_range
+from seimai.pipeline.decide import candidates, decide_part, passes, rank_range
 from seimai.pipeline.document import CLUSTER_COLUMNS, DECISION_COLUMNS, DOCUMENT_COLUMNS, document_id, schema
 from seimai.pipeline.order import Batch, Entry
 from seimai.pipeline.presets import QualityConfig
@@ -65,6 +65,8 @@ def decide_all(run: Path, parts: list[list[dict[str, Any]]], ranges: int = 1) ->
         ),
         ({"gate": "lang_score", "lang_score": 0.1}, "lang_score", ["lang_score"], None),
         ({"lang": "ko", "lang_score": 0.1}, None, [], None),
+        ({"n_chars": 0, "n_bytes": 0}, "emptied", ["emptied"], None),
+        ({"n_chars": 0, "n_bytes": 0, "lang_score": 0.4}, "min_lang_score", ["min_lang_score", "emptied"], None),
     ],
 )
 def test_one_document(
@@ -116,7 +118,7 @@ def some_documents(count: int) -> list[dict[str, Any]]:
                 n,
                 lang=chosen.choice(["ja", "en"]),
                 lang_score=chosen.choice([0.3, 0.7]),
-                n_chars=chosen.randrange(3),
+                n_chars=chosen.randrange(1, 4),
                 date=chosen.choice([None, "2023", "2024"]),
                 cluster=cluster,
                 cluster_size=10 if n else 1,
@@ -160,3 +162,37 @@ def test_the_tally_adds_up(tmp_path: Path) -> None:
             "ja": {"documents": 1, "chars": 100, "bytes": 300},
         },
     }
+
+
+@pytest.mark.parametrize(
+    ("keep", "size", "kept"),
+    [
+        (1, 6, 1),
+        (3, 6, 3),
+        (9, 6, 6),
+        ("rehydrate", 2, 1),
+        ("rehydrate", 3, 2),
+        ("rehydrate", 12, 5),
+        ("rehydrate", 70, 1),
+    ],
+)
+def test_keep_so_many_of_a_cluster(tmp_path: Path, keep: Any, size: int, kept: int) -> None:
+    rows = [document(n, cluster="c0", cluster_size=size, n_chars=1000 - n) for n in range(size)]
+    rows += [document(size, cluster="c1", cluster_size=1), document(size + 1)]
+    (batch,) = put(tmp_path, [rows])
+    work = tmp_path / "work"
+    work.mkdir()
+    candidates(tmp_path, work, batch, QUALITY, 1)
+    rank_range(work, 1, 0)
+    found = decide_part(tmp_path, work, batch.entries[0], QUALITY, 1, keep).table.to_pylist()
+    assert [row["kept"] for row in found] == [n < kept for n in range(size)] + [True, True]
+    assert [row["cluster_rank"] for row in found] == [*range(size), 0, None]
+    assert {row["reason"] for row in found[kept:size]} <= {"duplicate"}
+
+
+def test_what_passes_looks_at_no_cluster(tmp_path: Path) -> None:
+    rows = [document(0), document(1, lang_score=0.1), document(2, gate="status"), document(3, lang=None)]
+    put(tmp_path, [rows])
+    (tmp_path / "clusters" / "p0.parquet").unlink()
+    decided = passes(tmp_path, "p0", QUALITY)
+    assert decided.tolist()[:3] == [True, False, False]

@@ -1,18 +1,19 @@
-"""Signature tables, band keys, the S-curve against simulation, and the [dedup] section."""
+"""Signature tables, band keys, and the [dedup] section."""
 
 import hashlib
+import json
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from datasketch import MinHash, MinHashLSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seimai.config import parse_config
 from seimai.errors import ConfigError
-from seimai.pipeline.dedup import DedupConfig, band_keys, s_curve, signatures
-from seimai.pipeline.shingles import fold, minhash, shingle_hashes
+from seimai.pipeline.dedup import SIGNATURE_KEY, DedupConfig, band_keys, signature_settings, signatures
+from seimai.pipeline.shingles import fold, minhash
+from seimai.pipeline.unicode_table import UNICODE_VERSION
 
 TEXTS = [
     "精米は白い。玄米は茶色い。",
@@ -64,24 +65,6 @@ def test_same_bytes_whatever_the_slices(monkeypatch: pytest.MonkeyPatch) -> None
     assert signatures(texts[:0]).schema == whole.schema
 
 
-def test_datasketch_answers_queries_from_our_rows() -> None:
-    base = "白い米をよく磨き、水で洗い、静かに炊いてから食卓に運ぶ。" + "".join(
-        chr(0x4E00 + 37 * k) for k in range(200)
-    )
-    table = signatures(pa.array([base, base[:-8] + "まったく同じ文", "".join(reversed(base))]), lang="ja")
-    rows = [np.frombuffer(row.as_py(), "<u4") for row in table["signature"]]
-    index = MinHashLSH(num_perm=128, params=(16, 8))
-    models = [MinHash(hashvalues=row, scheme="affine32", seed=1) for row in rows]
-    for name, model in enumerate(models):
-        index.insert(name, model)
-    query = MinHash(128, scheme="affine32", hashfunc=lambda value: value)
-    query.update_batch(shingle_hashes(base, lang="ja").tolist())
-    assert sorted(index.query(query)) == [0, 1]
-    keys = band_keys(np.array(rows), 16, 8)
-    assert (keys[0] == keys[1]).any()
-    assert not (keys[0] == keys[2]).any()
-
-
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 10), st.integers(0, 2**32 - 1))
 def test_band_keys(bands: int, rows: int, seed: int) -> None:
@@ -117,33 +100,51 @@ def test_bands_must_fit() -> None:
         band_keys(np.zeros((1, 128), np.uint32), 20, 8)
 
 
-@pytest.mark.parametrize(
-    ("bands", "rows", "jaccard", "published"),
-    [(14, 8, 0.6, 0.21), (14, 8, 0.7, 0.57), (26, 11, 0.8, 0.90), (20, 10, 0.7, 0.44), (40, 20, 0.8, 0.37)],
-)
-def test_s_curve_as_published(bands: int, rows: int, jaccard: float, published: float) -> None:
-    assert s_curve(bands, rows, jaccard) == pytest.approx(published, abs=0.006)
-
-
-@pytest.mark.parametrize("jaccard", [0.5, 0.7, 0.8])
-def test_s_curve_as_simulated(jaccard: float) -> None:
-    # Pairs of random shingle sets of known similarity, through permutations of our own signatures.
-    generator, n, pairs = np.random.default_rng(5), 60, 400
-    shared = round(2 * n * jaccard / (1 + jaccard))
-    texts = []
-    for _ in range(pairs):
-        words = [f"w{number}" for number in generator.choice(10**9, 2 * n - shared, replace=False)]
-        texts += [" ".join(words[:n]), " ".join(words[n - shared :])]
-    keys = band_keys(minhash(texts, shingle="word", size=1), 16, 8)
-    found = (keys[0::2] == keys[1::2]).any(axis=1).mean()
-    exact = shared / (2 * n - shared)
-    deviation = (s_curve(16, 8, exact) * (1 - s_curve(16, 8, exact)) / pairs) ** 0.5
-    assert found == pytest.approx(s_curve(16, 8, exact), abs=4 * deviation + 0.01)
-
-
 def test_section() -> None:
-    assert parse_config({}, DedupConfig, "x") == DedupConfig(num_perm=128, bands=16, rows=8)
-    with pytest.raises(ConfigError, match=r"bands 20 x rows 8 = 160 is more than num_perm 128"):
-        parse_config({"bands": 20}, DedupConfig, "web.toml")
-    with pytest.raises(ConfigError, match="rows"):
-        parse_config({"rows": 0}, DedupConfig, "web.toml")
+    assert parse_config({}, DedupConfig, "x").shape == (16, 6)
+    assert parse_config({"threshold": 0.9}, DedupConfig, "x").shape == (11, 10)
+    assert parse_config({"verify": False}, DedupConfig, "x").shape == (9, 13)
+    assert parse_config({"bands": 20, "rows": 5}, DedupConfig, "x").shape == (20, 5)
+    assert parse_config({"rows": 8}, DedupConfig, "x").shape == (16, 8)
+
+
+@pytest.mark.parametrize(
+    ("preset", "num_perm", "shape", "verify"),
+    [
+        ("fineweb", 112, (14, 8), False),
+        ("llmjp", 200, (20, 10), False),
+        ("olmo3", 286, (26, 11), True),
+        ("swallow", 800, (40, 20), False),
+    ],
+)
+def test_presets(preset: str, num_perm: int, shape: tuple[int, int], verify: bool) -> None:
+    config = parse_config({"preset": preset}, DedupConfig, "x")
+    assert (config.num_perm, config.shape, config.verify) == (num_perm, shape, verify)
+    assert DedupConfig(**config.model_dump()) == config
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"bands": 20, "rows": 8}, r"bands 20 x rows 8 = 160 is more than num_perm 128"),
+        ({"bands": 129}, r"bands 129 is more than num_perm 128"),
+        ({"rows": 200}, r"rows 200 is more than num_perm 128"),
+        ({"rows": 0}, r"dedup.rows|rows = 0"),
+        ({"threshold": 0}, "threshold"),
+        ({"threshold": 1.01}, "threshold"),
+        ({"preset": "fineweb", "num_perm": 128}, r"num_perm = 128 but preset 'fineweb' has 112"),
+        ({"preset": "swallow", "verify": True}, r"verify = True but preset 'swallow' has False"),
+        ({"preset": "finweb"}, "preset"),
+    ],
+)
+def test_mistakes(keys: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        parse_config(keys, DedupConfig, "web.toml")
+
+
+def test_only_what_makes_signatures_counts_for_them() -> None:
+    assert set(DedupConfig().signing()) == {"num_perm", "seed", "shingle_chars", "shingle_words"}
+    table = signatures(pa.array(["精米"]), num_perm=64, seed=3)
+    made = json.loads(table.schema.metadata[SIGNATURE_KEY])
+    assert (made["num_perm"], made["seed"], made["unicode"]) == (64, 3, UNICODE_VERSION)
+    assert made == signature_settings(num_perm=64, shingle_chars=5, shingle_words=5, seed=3)

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from seimai.pipeline.gates import GATES, GatesConfig, language_gate, response_gate
+from seimai.pipeline.gates import GATES, GatesConfig, language_gate, language_prefilter, opt_out_gate, response_gate
 
 HTML = "text/html"
 
@@ -48,8 +48,38 @@ def test_gates_follow_the_config() -> None:
     assert language_gate(config, "ja", 1.0) == ("language", "ja")
 
 
+@pytest.mark.parametrize(
+    ("opt_outs", "robots", "tdm", "no_reuse", "gate"),
+    [
+        (["noai", "tdm"], None, False, False, None),
+        (["noai", "tdm"], "noai", False, False, "noai"),
+        (["noai", "tdm"], "noimageai,noindex", False, True, None),
+        (["noai"], "ccbot:noindex", False, False, "noai"),
+        (["noai"], "googlebot:noindex", False, False, None),
+        (["noindex"], "none", False, False, "noindex"),
+        (["tdm", "noai"], "noai", True, False, "tdm"),
+        (["no_reuse"], "noai", True, True, "no_reuse"),
+        ([], "noai,noindex", True, True, None),
+    ],
+)
+def test_opt_outs(opt_outs: list[str], robots: str | None, tdm: bool, no_reuse: bool, gate: str | None) -> None:
+    config = GatesConfig.model_validate({"opt_outs": opt_outs})
+    assert opt_out_gate(config, robots, tdm_reserved=tdm, no_reuse=no_reuse) == (("opt_out", gate) if gate else None)
+
+
+@pytest.mark.parametrize(
+    ("languages", "prefilter", "gate"),
+    [(["ja"], True, ("prefilter", "not ja")), (["ja"], False, None), (["ja", "en"], True, None), (["en"], True, None)],
+)
+def test_the_prefilter_is_for_japanese_alone(languages: list[str], prefilter: bool, gate: object) -> None:
+    assert language_prefilter(GatesConfig(languages=languages, prefilter=prefilter), b"<p>English", None) == gate
+
+
 def test_every_gate_has_a_meaning() -> None:
-    assert set(GATES) == {"status", "mime", "payload", "extract", "quarantine", "empty", "language", "lang_score"}
+    assert list(GATES) == [
+        *("status", "mime", "payload", "opt_out", "prefilter", "extract", "quarantine", "empty"),
+        *("language", "lang_score"),
+    ]
     assert all(len(meaning) > 10 for meaning in GATES.values())
 
 

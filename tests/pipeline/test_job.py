@@ -27,14 +27,16 @@ from seimai.pipeline.settings import RunConfig
 from seimai.pipeline.stages import PartTask, work_part
 
 SMALL = "input.part_bytes=100000"
-STAGES = ("read", "signals", "signatures", "clusters", "decisions", "write")
+TEMPLATES = "cleaning.host_min_pages=3"
+"""The sample's sites have three to five pages."""
+STAGES = ("read", "line_rules", "repeated_lines", "signals", "signatures", "clusters", "decisions", "write")
 MANIFEST = ("manifest.json", "manifest.sha256", "report.html")
 Make = Callable[..., bytes]
 Snapshot = dict[str, tuple[int, str]]
 
 
 def run(out: Path, *inputs: Path, sets: tuple[str, ...] = (SMALL,), workers: int = 0, **more: Any) -> RunSummary:
-    config = parse_config(apply_overrides({}, sets), RunConfig, "test")
+    config = parse_config(apply_overrides({}, (TEMPLATES, *sets)), RunConfig, "test")
     return polish(config, out, inputs=[str(path) for path in inputs], engine=Engine(workers=workers), **more)
 
 
@@ -127,6 +129,32 @@ def test_a_run_keeps_both_languages_and_accounts_for_every_page(finished_run: Pa
     assert dict(kept) == {lang: sums["documents"] for lang, sums in totals["kept"].items()}
 
 
+def test_shards_hold_the_edited_texts_and_documents_the_texts_as_read(finished_run: Path) -> None:
+    out = finished_run / "run"
+    texts, cut = {}, Counter[str]()
+    for path in sorted((out / "documents").iterdir()):
+        for row in pq.read_table(path, columns=["id", "text"]).to_pylist():
+            texts[row["id"]] = row["text"]
+    gone: dict[str, set[int]] = {identity: set() for identity in texts}
+    for path in sorted((out / "edits").rglob("*.parquet")):
+        for row in pq.read_table(path).to_pylist():
+            gone[row["id"]] |= set(range(row["start"], row["end"]))
+            cut[row["reason"]] += 1
+    assert {"breadcrumbs", "host_line"} <= set(cut)
+    found = 0
+    for path in sorted((out / "shards").iterdir()):
+        for row in pa.ipc.open_file(path).read_all().select(["id", "text", "n_chars"]).to_pylist():
+            left = "".join(c for k, c in enumerate(texts[row["id"]]) if k not in gone[row["id"]])
+            assert (row["text"], row["n_chars"]) == (left, len(left))
+            found += bool(gone[row["id"]])
+    assert found > 10
+    for path in sorted((out / "signals").iterdir()):
+        for row in pq.read_table(path, columns=["id", "n_chars", "n_cut_chars"]).to_pylist():
+            text = texts[row["id"]]
+            expected = (None, None) if text is None else (len(text) - len(gone[row["id"]]), len(gone[row["id"]]))
+            assert (row["n_chars"], row["n_cut_chars"]) == expected
+
+
 def test_row_aligned_files_have_the_same_ids(finished_run: Path) -> None:
     out = finished_run / "run"
     parts = sorted(path.name for path in (out / "documents").iterdir())
@@ -163,6 +191,10 @@ def test_a_finished_run_computes_nothing(fresh: tuple[Path, list[Path]]) -> None
         ("output.shard_bytes=50000", {"write"}),
         ("output.signals=['n_words']", {"write"}),
         ("output.audit_samples=3", {"decisions"}),
+        ("cleaning.line_rules={}", {*STAGES} - {"read"}),
+        ("cleaning.host_min_pages=0", {*STAGES} - {"read", "line_rules"}),
+        ("cleaning.corpus=first", {*STAGES} - {"read", "line_rules"}),
+        ("cleaning.memory_mb=1", set()),
     ],
 )
 def test_a_setting_recomputes_what_follows_from_it(
@@ -182,7 +214,7 @@ def test_a_setting_recomputes_what_follows_from_it(
 
 def _whole_quality(setting: str) -> tuple[str, ...]:
     """A config that names one language names both, and their presets."""
-    return (setting, "quality.ja.preset=swallow-v1", "quality.en.preset=gopher") if "quality" in setting else (setting,)
+    return (setting, "quality.ja.preset=web-ja", "quality.en.preset=web-en") if "quality" in setting else (setting,)
 
 
 def test_a_changed_archive_recomputes_its_own_parts(fresh: tuple[Path, list[Path]]) -> None:
@@ -193,11 +225,11 @@ def test_a_changed_archive_recomputes_its_own_parts(fresh: tuple[Path, list[Path
     run(out, *inputs)
     after = snapshot(out)
     own = {path.stem for path in (out / "state" / "read").iterdir() if key_of(path) == inputs[1].name}
-    for stage in ("read", "signals", "signatures"):
+    for stage in ("read", "line_rules"):
         markers = {Path(name).stem for name in differing(before, after) if name.startswith(f"state/{stage}/")}
         assert markers
         assert markers <= own
-    assert set(rewritten(before, after)) == {"read", "signals", "signatures", "clusters", "decisions", "write"}
+    assert set(rewritten(before, after)) == set(STAGES)
     verify(out)
     shutil.rmtree(out)
     run(out, *inputs)
@@ -297,7 +329,9 @@ def test_two_workers_give_the_same_bytes(finished_run: Path, fresh: tuple[Path, 
     assert shards(out) == shards(finished_run / "run")
     mine, theirs = snapshot(out), snapshot(finished_run / "run")
     data = {
-        n for n in theirs if n.split("/")[0] in ("documents", "signals", "signatures", "clusters", "decisions", "audit")
+        n
+        for n in theirs
+        if n.split("/")[0] in ("documents", "edits", "signals", "signatures", "clusters", "decisions", "audit")
     }
     assert {n: mine[n][1] for n in data} == {n: theirs[n][1] for n in data}
     verify(out)
@@ -312,6 +346,8 @@ KINDS = {
     "audit of drops": "audit/dropped.parquet",
     "audit of a part": "audit/*-*.parquet",
     "documents": "documents/*.parquet",
+    "line edits": "edits/line_rules/*.parquet",
+    "repeated edits": "edits/repeated_lines/*.parquet",
     "signals": "signals/*.parquet",
     "signatures": "signatures/*.parquet",
     "clusters": "clusters/*.parquet",
@@ -403,7 +439,7 @@ from seimai.pipeline.job import polish
 from seimai.pipeline.run import Engine
 from seimai.pipeline.settings import RunConfig
 from seimai.config import parse_config
-config = parse_config({"input": {"part_bytes": 40000}}, RunConfig, "x")
+config = parse_config({"input": {"part_bytes": 40000}, "cleaning": {"host_min_pages": 3}}, RunConfig, "x")
 polish(config, Path(sys.argv[1]), inputs=sys.argv[2:], engine=Engine(workers=0))
 """
 

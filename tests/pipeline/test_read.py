@@ -1,6 +1,7 @@
 """The read stage: a row for every response or conversion record, gates in order, samples by hash."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 from seimai.pipeline import read
 from seimai.pipeline.document import DOCUMENT_COLUMNS, HeldOutConfig, document_id, schema
 from seimai.pipeline.gates import GatesConfig
+from seimai.pipeline.optout import PageNotes
 from seimai.pipeline.read import SAMPLE_CHARS, ReadResult, read_records
 from seimai.pipeline.warc import Record
 
@@ -33,6 +35,8 @@ def extract(pages: pa.RecordBatch) -> pa.RecordBatch:
             {
                 "title": "T " + page["url"],
                 "text": None if "NOTEXT" in text else text,
+                "lang_declared": "ja-JP",
+                **asdict(PageNotes(robots="noai" if "NOAI" in text else None, no_reuse="NOREUSE" in text)),
                 "charset_declared": page["http_charset"],
                 "charset_used": "cp932",
                 "charset_source": "http",
@@ -81,6 +85,14 @@ def test_a_page_becomes_a_row_with_its_provenance() -> None:
             "warc_offset": 300,
             "record_index": 0,
             "payload_sha1": "sha1:X",
+            "lang_declared": "ja-JP",
+            "canonical": None,
+            "published": None,
+            "robots": None,
+            "tdm_reserved": False,
+            "licence": None,
+            "licence_place": None,
+            "no_reuse": False,
             "charset_declared": "shift_jis",
             "charset_used": "cp932",
             "charset_source": "http",
@@ -106,6 +118,9 @@ def test_a_page_becomes_a_row_with_its_provenance() -> None:
         (http("DEEP"), "extract", "nodes"),
         (http("KILL DEEP"), "quarantine", "killed the parser"),
         (http("NOTEXT"), "empty", "no main text"),
+        (http("NOAI"), "opt_out", "noai"),
+        (b"HTTP/1.1 200 X\r\nX-Robots-Tag: noindex, noai\r\n\r\nfine", "opt_out", "noai"),
+        (b"HTTP/1.1 200 X\r\nTDM-Reservation: 1\r\n\r\nfine", "opt_out", "tdm"),
         (http("KO"), "language", "ko"),
         (http("WEAK"), "lang_score", "0.100"),
     ],
@@ -135,6 +150,23 @@ def test_conversion_records(content: bytes, text: str | None, replaced: int, gat
     (row,) = read_all([record(1, content, "conversion")]).documents.to_pylist()
     assert (row["text"], row["n_replaced"], row["gate"]) == (text, replaced, gate)
     assert (row["charset_used"], row["charset_source"], row["charset_declared"]) == ("utf-8", "wet", None)
+
+
+def test_what_header_and_page_say_is_joined() -> None:
+    header = b"HTTP/1.1 200 X\r\nX-Robots-Tag: noindex\r\nTDM-Reservation: 1\r\n\r\nNOAI NOREUSE"
+    (row,) = read_all([record(1, header)], gates=GatesConfig(opt_outs=[])).documents.to_pylist()
+    assert (row["robots"], row["tdm_reserved"], row["no_reuse"], row["gate"]) == ("noai,noindex", True, True, None)
+    for wish in ("noindex", "no_reuse"):
+        (row,) = read_all([record(1, header)], gates=GatesConfig(opt_outs=[wish])).documents.to_pylist()
+        assert (row["gate"], row["gate_value"], row["text"]) == ("opt_out", wish, None)
+
+
+def test_the_prefilter_spares_the_extractor() -> None:
+    pages = [record(1, http("<p>English", mime="text/html")), record(2, http("精米の話です"))]
+    only_japanese = read_all(pages, gates=GatesConfig(languages=["ja"])).documents.to_pylist()
+    assert [row["gate"] for row in only_japanese] == ["prefilter", None]
+    assert only_japanese[0]["title"] is None
+    assert [row["gate"] for row in read_all(pages).documents.to_pylist()] == [None, None]
 
 
 def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

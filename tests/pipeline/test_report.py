@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from seimai.pipeline.dedup import DedupConfig
 from seimai.pipeline.report import funnel, write_report
 
 TOTALS: dict[str, Any] = {
@@ -20,6 +21,7 @@ TOTALS: dict[str, Any] = {
         ["ja", "min_hiragana_ratio", 5],
     ],
     "kept": {"en": {"documents": 30, "chars": 3000, "bytes": 3100}, "ja": {"documents": 25, "chars": 9, "bytes": 27}},
+    "cut": [["line_rules", "navigation", 1234, 5678]],
     "shards": 2,
 }
 HEAD: dict[str, Any] = {
@@ -71,7 +73,7 @@ def test_the_page_is_offline_and_escapes_what_it_shows(tmp_path: Path) -> None:
     tags.feed(page)
     assert tags.fetched == []
     assert "<b>ValueError" not in page
-    for words in ("p-0: <b>ValueError</b> & more", "min_hiragana_ratio", "3,000", "archive.broken_member"):
+    for words in ("p-0: <b>ValueError</b> & more", "min_hiragana_ratio", "3,000", "archive.broken_member", "5,678"):
         assert words in tags.text
     assert "quarantined" not in tags.text
     write_report(tmp_path, {**HEAD, "failed_parts": []})
@@ -85,3 +87,13 @@ def test_the_same_totals_give_the_same_bytes(tmp_path: Path) -> None:
         write_report(tmp_path / name, HEAD)
         pages.append((tmp_path / name / "report.html").read_bytes())
     assert pages[0] == pages[1]
+
+
+def test_the_page_shows_what_the_bands_find(tmp_path: Path) -> None:
+    write_report(tmp_path, HEAD, DedupConfig(preset="fineweb"))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "14 bands x 8 rows, threshold 0.8 not verified: found" in page
+    assert page.count("<polyline") == 1
+    tags = Tags()
+    tags.feed(page)
+    assert tags.fetched == []

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ import pytest
 
 from seimai.errors import RunError
 from seimai.pipeline.extract import ExtractConfig
+from seimai.pipeline.optout import PageNotes
 from seimai.pipeline.sandbox import REQUEST_PAGES, Sandbox
 from seimai.pipeline.sandbox_child import INPUT_SCHEMA, OUTPUT_SCHEMA
 
@@ -141,12 +143,16 @@ def test_a_child_killed_from_outside_costs_nothing(engine: str) -> None:
 
 
 def test_columns_of_an_honest_page(sandbox: Sandbox) -> None:
-    body = "<html><head><title>題</title><meta charset=x-sjis></head><p>①㈱精米の話です。</p>".encode("cp932")
+    body = "<html><head><title>題</title><meta charset=x-sjis><meta name=robots content=noai></head><p>①㈱精米の話です。</p>".encode(
+        "cp932"
+    )
     (row,) = sandbox.extract(pages(body, charset="no-such")).to_pylist()
 
     assert row == {
         "title": "題",
         "text": "①㈱精米の話です。",
+        "lang_declared": None,
+        **asdict(PageNotes(robots="noai")),
         "charset_declared": "x-sjis",
         "charset_used": "shift_jis",
         "charset_source": "meta",

@@ -34,6 +34,7 @@ def config(*sets: str) -> RunConfig:
         ("input.paths=['x.warc.gz']", set()),
         ("input.contact=me@example.org", set()),
         ("quality.ja.preset=none", set()),
+        ("cleaning.line_rules={ja = ['web-ja', 'c4']}", {"line_rules"}),
         ("output.shard_bytes=1000", set()),
         ("dedup.bands=4", set()),
         ("dedup.rows=2", set()),
@@ -112,13 +113,13 @@ def test_every_shipped_config_loads(path: Path) -> None:
     assert set(loaded.quality) == {"ja", "en"}
     named = tomllib.loads(path.read_text(encoding="utf-8"))
     assert set(named) == set(RunConfig.model_fields)
-    for section in ("input", "gates", "language", "dedup", "held_out", "output"):
+    for section in ("input", "gates", "language", "cleaning", "dedup", "held_out", "output"):
         assert set(named[section]) == set(type(getattr(loaded, section)).model_fields), "the file names every key"
 
 
 def test_the_shipped_config_is_the_default() -> None:
     shipped = load_config(CONFIGS / "web_ja_en.toml", RunConfig)
-    for section in {*READING, "dedup", "output"} - {"extract"}:  # the file takes the faster engine
+    for section in {*READING, "cleaning", "dedup", "output"} - {"extract"}:  # the file takes the faster engine
         assert getattr(shipped, section) == getattr(RunConfig(), section), section
 
 
@@ -136,7 +137,9 @@ def test_every_field_says_what_it_means(model: Any) -> None:
         ("quality.ja.min_hiragana_ration=0.1", "did you mean"),
         ("quality.ja.preset=swalow-v1", "did you mean 'swallow-v1'"),
         ("gate.status=[200]", "unknown key 'gate'; did you mean 'gates'?"),
-        ("dedup.bands=99", "more than num_perm"),
+        ("cleaning.line_rules={ja = ['web-jp']}", "did you mean 'web-ja'"),
+        ("cleaning.line_rules={ja = ['/no/such.toml']}", "/no/such.toml: No such file"),
+        ("dedup.bands=199", "more than num_perm"),
         ("input.part_bytes=0", "input.part_bytes = 0"),
     ],
 )

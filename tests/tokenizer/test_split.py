@@ -1,6 +1,7 @@
 """The split: lossless, capped, and the same pieces in Python's `re`, `regex`, Oniguruma and fancy-regex."""
 
 import re
+from typing import Any
 
 import pytest
 import regex
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Regex, pre_tokenizers
 
 from seimai.errors import ConfigError
-from seimai.tokenizer.split import pieces, split_pattern
+from seimai.tokenizer.split import SPLITS, pieces, split_pattern
 
 TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60)
 HARD = (
@@ -78,15 +79,36 @@ def test_long_runs_are_capped(unit: str) -> None:
     assert max(map(len, cut)) <= 80
 
 
-@given(text=TEXTS, limit=st.integers(1, 20))
-@settings(max_examples=100, deadline=None)
-def test_pieces_of_long_texts_cut_between_pretokens(text: str, limit: int) -> None:
-    pattern = split_pattern()
+@given(text=TEXTS, limit=st.integers(1, 20), name=st.sampled_from(SPLITS))
+@settings(max_examples=200, deadline=None)
+def test_pieces_of_long_texts_cut_between_pretokens(text: str, limit: int, name: str) -> None:
+    pattern = split_pattern(name=name)
     cut = list(pieces(text, pattern, limit))
     assert "".join(cut) == text
-    assert [p for piece in cut for p in re.findall(pattern, piece)] == re.findall(pattern, text) or not text
+    assert [p for piece in cut for p in regex.findall(pattern, piece)] == regex.findall(pattern, text) or not text
 
 
-def test_four_digits_are_refused() -> None:
-    with pytest.raises(ConfigError, match="use --digits 1"):
-        split_pattern(4)
+def test_punctuation_is_glued_or_not() -> None:
+    text = "「東京」は、夏。"
+    assert re.findall(split_pattern(), text) == ["「東京", "」", "は", "、夏", "。"]
+    assert re.findall(split_pattern(glue=False), text) == ["「", "東京", "」", "は", "、", "夏", "。"]
+
+
+def test_scripts_apart() -> None:
+    assert re.findall(split_pattern(name="script"), "食べるコーヒーは12円") == [
+        "食", "べる", "コーヒー", "は", "1", "2", "円"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        ({"digits": 4}, "use --digits 1"),
+        ({"name": "cl200k"}, "use ja-en"),
+        ({"name": "o200k", "digits": 2}, "leave --digits out"),
+        ({"name": "script", "glue": False}, "leave it out"),
+    ],
+)
+def test_options_a_split_has_not_are_refused(options: dict[str, Any], remedy: str) -> None:
+    with pytest.raises(ConfigError, match=remedy):
+        split_pattern(**options)

@@ -1,0 +1,393 @@
+"""Blocks of text in, what a model may know about each of them out: one row of numbers a block."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .html_blocks import Blocks
+from .html_scan import Scan
+from .html_tables import HINTS, PHRASES, TAG_NAMES, Props, tag_table
+from .text_kernels import jit
+
+__all__ = ["N_FEATURES", "features_of"]
+
+_N_HINTS: Final = len(HINTS)
+_N_PHRASES: Final = len(PHRASES)
+_INSIDE: Final = "article main aside nav header footer form table li blockquote figure dl section td".split()
+_N_INSIDE: Final = len(_INSIDE)
+_KINDS: Final = "p li td h1 h2 h3 pre div dd dt figcaption span".split()
+_ALIKE: Final = {"th": "td", "h4": "h3", "h5": "h3", "h6": "h3", "listing": "pre", "caption": "figcaption"}
+
+# Where each group of features begins.
+_OWN: Final = 0
+_KIND: Final = 15
+_PHRASE: Final = _KIND + len(_KINDS)
+_NEAR: Final = _PHRASE + _N_PHRASES
+_FAR: Final = _NEAR + _N_HINTS
+_IN: Final = _FAR + _N_HINTS
+_AROUND: Final = _IN + len(_INSIDE)
+_BEST: Final = _AROUND + 16
+_PLACE: Final = _BEST + 7
+_PAGE: Final = _PLACE + 10
+_BESIDE: Final = _PAGE + 7
+_ALIKE_PLACE: Final = _BESIDE + 24 + 4
+_HEADING: Final = _ALIKE_PLACE + 6
+_TOPIC: Final = _HEADING + _N_PHRASES + 1
+N_FEATURES: Final = _TOPIC + 3
+"""Numbers a block; their order is that of the kernels below and of the shipped model."""
+
+_BLOCK = Props.BLOCK
+_TABLE: Final = 1 << 13
+MIN_LETTERS: Final = 4
+"""Letters from which a word tells what a text is about."""
+LONG_WEIGHT: Final = 160
+"""Weight (see Blocks) from which a block is a paragraph, not a label."""
+
+
+def features_of(scan: Scan, blocks: Blocks) -> NDArray[np.float32]:
+    """A row of N_FEATURES numbers for each block.
+
+    >>> from .html_blocks import blocks_of
+    >>> from .html_scan import scan_page
+    >>> scan = scan_page(b"<p>One, two.<li>x")
+    >>> features_of(scan, blocks_of(scan)).shape == (2, N_FEATURES)
+    True
+    """
+    rows = np.zeros((len(blocks.blocks), N_FEATURES), np.float32)
+    if len(rows):
+        tags = np.zeros((2, len(TAG_NAMES)), np.int64)
+        for place, name in enumerate(_INSIDE):
+            tags[0, TAG_NAMES.index(name)] = 1 << place
+        for place, name in enumerate(TAG_NAMES):
+            kind = _ALIKE.get(name, name)
+            tags[1, place] = _KINDS.index(kind) if kind in _KINDS else -1
+        above = _above(scan.nodes, tags[0])
+        homes = np.zeros(len(rows), np.int64)
+        _own(blocks.blocks, blocks.counts, scan.nodes, scan.runs, above, tag_table().rules, tags[1], homes, rows)
+        _around(blocks.sums, scan.nodes, homes, above, rows)
+        _best(blocks.counts, blocks.sums, scan.nodes, homes, above, rows)
+        _place(blocks.counts, blocks.blocks, scan.data, scan.runs, _title(scan), rows)
+        _beside(homes, rows)
+        _alike(_signatures(blocks.blocks, scan.nodes), blocks.counts, rows)
+        _heading(blocks.counts, rows)
+        _topic(scan.data, scan.runs, blocks.blocks, _title(scan), rows)
+    return rows
+
+
+def _title(scan: Scan) -> NDArray[np.uint8]:
+    """Bytes of the first title."""
+    for tag, start, stop, _ in scan.marks.tolist():
+        if TAG_NAMES[tag] == "title":
+            return scan.data[start : min(stop, start + 1000)]
+    return scan.data[:0]
+
+
+Ints = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+@jit
+def _above(nodes: Ints, inside: Ints) -> NDArray[np.int64]:
+    """Of each element: hints of all around it, kinds of elements around it or itself, depth."""
+    above = np.zeros((len(nodes), 3), np.int64)
+    for node in range(1, len(nodes)):
+        parent = nodes[node, 0]
+        above[node, 0] = above[parent, 0] | (nodes[parent, 2] if parent > 0 else 0)
+        above[node, 1] = above[parent, 1] | inside[nodes[node, 1]]
+        above[node, 2] = above[parent, 2] + 1
+    return above
+
+
+@jit
+def _log(number: float) -> float:
+    return float(np.log2(1.0 + number))
+
+
+@jit
+def _own(
+    blocks: Ints, counts: Ints, nodes: Ints, runs: Ints, above: Ints, rules: Ints, kinds: Ints, homes: Ints,
+    rows: Floats,
+) -> None:  # fmt: skip
+    """What a block itself says, and its home: the element that holds it and its like."""
+    for block in range(len(blocks)):
+        row, count = rows[block], counts[block]
+        node = blocks[block, 2]
+        kind = kinds[nodes[node, 1]] if node > 0 else -1
+        homes[block] = node if kind == 2 or kind == 7 or kind < 0 else nodes[node, 0]  # td, div or a larger one
+        chars = max(1, count[0])
+        weight = count[0] + count[2]
+        row[0], row[1] = _log(weight), _log(count[1])
+        row[2], row[3] = count[3] / chars, count[4] / chars
+        row[4], row[5] = count[2] / chars, count[5] / chars
+        row[6], row[7], row[8] = _log(count[6]), _log(count[7]), _log(count[8])
+        row[9], row[10], row[11] = count[10], count[11], above[node, 2]
+        row[12] = chars / max(1, count[1] + count[2])
+        row[13] = _log(weight / (1 + count[8]))
+        row[14] = count[11] / chars
+        if kind >= 0:
+            row[_KIND + kind] = 1
+        for group in range(_N_PHRASES):
+            row[_PHRASE + group] = count[9] >> group & 1
+        near = nodes[node, 2] | (nodes[nodes[node, 0], 2] if node > 0 else 0)
+        for run in range(blocks[block, 0], blocks[block, 1]):
+            inner = runs[run, 2]
+            while inner > node and not rules[nodes[inner, 1], 0] & _BLOCK:
+                near |= nodes[inner, 2]
+                inner = nodes[inner, 0]
+        far = above[nodes[node, 0], 0] if node > 0 else 0
+        for group in range(_N_HINTS):
+            row[_NEAR + group] = near >> group & 1
+            row[_FAR + group] = far >> group & 1
+
+
+@jit
+def _around(sums: Ints, nodes: Ints, homes: Ints, above: Ints, rows: Floats) -> None:
+    """What the elements around a block hold: home, its parent and the one above."""
+    page = max(1, sums[0, 0])
+    for block in range(len(rows)):
+        node = homes[block]
+        for group in range(_N_INSIDE):
+            rows[block, _IN + group] = above[node, 1] >> group & 1
+        for level in range(3):
+            place = _AROUND + 5 * level
+            weight = max(1, sums[node, 0])
+            rows[block, place] = _log(weight)
+            rows[block, place + 1] = sums[node, 1] / weight
+            rows[block, place + 2] = sums[node, 2] / weight
+            rows[block, place + 3] = _log(weight / max(1, sums[node, 3]))
+            rows[block, place + 4] = sums[node, 0] / page
+            node = max(0, nodes[node, 0])
+        rows[block, _AROUND + 15] = _log(sums[homes[block], 3])
+
+
+@jit
+def _best(counts: Ints, sums: Ints, nodes: Ints, homes: Ints, above: Ints, rows: Floats) -> None:
+    """Where a block stands to the element with the most prose in it, as readability scores it."""
+    scores = np.zeros(len(nodes))
+    for block in range(len(rows)):
+        weight = (counts[block, 0] + counts[block, 2]) * (1.0 - rows[block, 2])
+        if weight < 40:
+            continue
+        score = 1.0 + counts[block, 4] + min(weight / 100.0, 3.0)
+        node = homes[block]
+        for divisor in (1.0, 2.0, 6.0, 9.0):
+            scores[node] += score / divisor
+            node = nodes[node, 0]
+            if node <= 0:
+                break
+    best, most = 0, 0.0
+    for node in range(len(nodes)):
+        score = scores[node] * (1.0 - sums[node, 1] / max(1, sums[node, 0]))
+        if score > most:
+            best, most = node, score
+    share = sums[best, 0] / max(1, sums[0, 0])
+    for block in range(len(rows)):
+        one, other = homes[block], best
+        while above[one, 2] > above[other, 2]:
+            one = nodes[one, 0]
+        while above[other, 2] > above[one, 2]:
+            other = nodes[other, 0]
+        while one != other:
+            one, other = nodes[one, 0], nodes[other, 0]
+        up, down = above[homes[block], 2] - above[one, 2], above[best, 2] - above[one, 2]
+        row = rows[block]
+        row[_BEST], row[_BEST + 1], row[_BEST + 2] = one == best, up, down
+        row[_BEST + 3] = share
+        row[_BEST + 4] = scores[homes[block]] / max(1.0, scores[best])
+        row[_BEST + 5] = scores[one] / max(1.0, scores[best])
+        row[_BEST + 6] = 1 if one == best else 2 if homes[block] < best else 3
+
+
+@jit
+def _place(counts: Ints, blocks: Ints, data: Bytes, runs: Ints, title: Bytes, rows: Floats) -> None:
+    """Where on the page a block stands, and what the page is."""
+    n_blocks = len(rows)
+    page, links, cjk, marks, n_long = 0, 0.0, 0, 0, 0
+    for block in range(n_blocks):
+        weight = counts[block, 0] + counts[block, 2]
+        page += weight
+        links += weight * rows[block, 2]
+        cjk += 2 * counts[block, 2]
+        marks += counts[block, 4]
+        n_long += weight >= LONG_WEIGHT and rows[block, 2] < 0.5
+    before, since_heading, since_top, last_long = 0, 50, -1, 50
+    for block in range(n_blocks):
+        row = rows[block]
+        weight = counts[block, 0] + counts[block, 2]
+        is_heading = row[_KIND + 3] + row[_KIND + 4] + row[_KIND + 5] > 0
+        if is_heading:
+            since_heading = 0
+        if row[_KIND + 3] > 0 and since_top < 0:
+            since_top = 0
+        row[_PLACE], row[_PLACE + 1] = before / max(1, page), block / n_blocks
+        row[_PLACE + 2], row[_PLACE + 3] = min(since_heading, 50), min(since_top, 200)
+        row[_PLACE + 4] = min(last_long, 50)
+        row[_PLACE + 5] = weight / max(1, page)
+        if weight < 400:
+            row[_PLACE + 6] = _stands_in(data, runs[blocks[block, 0], 0], runs[blocks[block, 0], 1], title)
+        row[_PLACE + 7], row[_PLACE + 8] = _log(before), _log(page - before)
+        row[_PAGE], row[_PAGE + 1], row[_PAGE + 2] = _log(page), links / max(1, page), cjk / max(1, page)
+        row[_PAGE + 3], row[_PAGE + 4], row[_PAGE + 5] = marks / max(1, page), _log(n_blocks), _log(n_long)
+        row[_PAGE + 6] = n_long / n_blocks
+        before += weight
+        since_heading += 1
+        since_top += since_top >= 0
+        last_long = 0 if weight >= LONG_WEIGHT and row[2] < 0.5 else last_long + 1
+    next_long = 50
+    for block in range(n_blocks - 1, -1, -1):
+        rows[block, _PLACE + 9] = min(next_long, 50)
+        is_long = counts[block, 0] + counts[block, 2] >= LONG_WEIGHT and rows[block, 2] < 0.5
+        next_long = 0 if is_long else next_long + 1
+
+
+@jit
+def _stands_in(data: Bytes, start: int, end: int, title: Bytes) -> bool:
+    """Whether data[start:end] without the white space around it, four bytes or more of it, stands in the title."""
+    while start < end and data[start] <= 32:
+        start += 1
+    while end > start and data[end - 1] <= 32:
+        end -= 1
+    if end - start < 4:
+        return False
+    for offset in range(len(title) - (end - start) + 1):
+        matched = 0
+        while matched < end - start and title[offset + matched] == data[start + matched]:
+            matched += 1
+        if matched == end - start:
+            return True
+    return False
+
+
+@jit
+def _beside(homes: Ints, rows: Floats) -> None:
+    """What stands before and behind a block, and the mean of the nine around it."""
+    n_blocks = len(rows)
+    for block in range(n_blocks):
+        row = rows[block]
+        place = _BESIDE
+        for offset in (-2, -1, 1, 2):
+            other = block + offset
+            if 0 <= other < n_blocks:
+                row[place], row[place + 1], row[place + 2] = rows[other, 0], rows[other, 2], rows[other, 3]
+                row[place + 3] = homes[other] == homes[block]
+                row[place + 4] = rows[other, _KIND + 3] + rows[other, _KIND + 4] + rows[other, _KIND + 5]
+                row[place + 5] = rows[other, _KIND]
+            else:
+                row[place] = -1
+            place += 6
+        low, high = max(0, block - 4), min(n_blocks, block + 5)
+        for other in range(low, high):
+            row[place] += rows[other, 0] / (high - low)
+            row[place + 1] += rows[other, 2] / (high - low)
+            row[place + 2] += rows[other, 3] / (high - low)
+            row[place + 3] += rows[other, 9] / (high - low)
+
+
+def _signatures(blocks: NDArray[np.int64], nodes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Small numbers for blocks, equal where the element, its parent and its grandparent were made alike."""
+    node = blocks[:, 2]
+    parent = np.maximum(nodes[node, 0], 0)
+    above = np.maximum(nodes[parent, 0], 0)
+    mixed = nodes[node, 6] * 1_000_003 + nodes[parent, 6] * 8_191 + nodes[above, 6]
+    return np.unique(mixed, return_inverse=True)[1].astype(np.int64)
+
+
+@jit
+def _alike(signatures: Ints, counts: Ints, rows: Floats) -> None:
+    """What the blocks are like that were made as this one was: number, weight, share of links, spread on the page."""
+    sums = np.zeros((signatures.max() + 1, 5))
+    for block in range(len(rows)):
+        own = sums[signatures[block]]
+        weight = counts[block, 0] + counts[block, 2]
+        own[0] += 1
+        own[1] += weight
+        own[2] += weight * rows[block, 2]
+        own[3] += counts[block, 4]
+        own[4] += rows[block, 0]
+    for block in range(len(rows)):
+        own, row = sums[signatures[block]], rows[block]
+        weight = max(1.0, own[1])
+        row[_ALIKE_PLACE], row[_ALIKE_PLACE + 1] = _log(own[0]), own[2] / weight
+        row[_ALIKE_PLACE + 2], row[_ALIKE_PLACE + 3] = own[3] / weight, own[4] / own[0]
+        row[_ALIKE_PLACE + 4] = own[1] / max(1.0, np.exp2(row[_PAGE]) - 1)
+        row[_ALIKE_PLACE + 5] = row[0] - own[4] / own[0]
+
+
+@jit
+def _heading(counts: Ints, rows: Floats) -> None:
+    """Phrases of the last heading, or of the last short line without a link that stands for one, and its level."""
+    phrases, level = 0, 0
+    for block in range(len(rows)):
+        row = rows[block]
+        for group in range(_N_PHRASES):
+            row[_HEADING + group] = phrases >> group & 1
+        row[_HEADING + _N_PHRASES] = level
+        for size in range(3):
+            if row[_KIND + 3 + size] > 0:
+                phrases, level = counts[block, 9], size + 1
+
+
+@jit
+def _topic(data: Bytes, runs: Ints, blocks: Ints, title: Bytes, rows: Floats) -> None:
+    """How many of a block's words stand in other blocks of the best element, and of the title's words in the block.
+
+    Words are told apart by hash; two that fall together cost a little sharpness.
+    """
+    in_best, last, in_title = np.zeros(_TABLE, np.int32), np.full(_TABLE, -1, np.int32), np.zeros(_TABLE, np.bool_)
+    words = np.zeros(_TABLE, np.int32)
+    n_title = _words(title, 0, len(title), -2, last, words, 0)
+    for word in range(n_title):
+        in_title[words[word]] = True
+    for block in range(len(rows)):
+        if rows[block, _BEST] > 0:
+            n_words = 0
+            for run in range(blocks[block, 0], blocks[block, 1]):
+                n_words = _words(data, runs[run, 0], runs[run, 1], block, last, words, n_words)
+            for word in range(n_words):
+                in_best[words[word]] += 1
+    last[:] = -1
+    for block in range(len(rows)):
+        n_words, n_shared, n_titled = 0, 0, 0
+        for run in range(blocks[block, 0], blocks[block, 1]):
+            n_words = _words(data, runs[run, 0], runs[run, 1], block, last, words, n_words)
+        own = 1 if rows[block, _BEST] > 0 else 0
+        for word in range(n_words):
+            n_shared += in_best[words[word]] > own
+            n_titled += in_title[words[word]]
+        rows[block, _TOPIC] = n_shared / max(1, n_words)
+        rows[block, _TOPIC + 1] = n_titled / max(1, n_title)
+        rows[block, _TOPIC + 2] = _log(n_words)
+
+
+@jit
+def _words(
+    data: Bytes, start: int, end: int, block: int, last: NDArray[np.int32], words: NDArray[np.int32], n_words: int,
+) -> int:  # fmt: skip
+    """Put hashes of the words in data[start:end] behind words[:n_words], each once a block; pairs of CJK are words."""
+    key, letters, before = 0, 0, 0
+    for position in range(start, end + 1):
+        byte = data[position] if position < end else 32
+        found = -1
+        if 97 <= byte | 32 <= 122 or 0xC3 <= byte < 0xE2 or (byte >= 0x80 and byte < 0xC0 and letters > 0):
+            key = (key * 31 + (byte | 32)) & 0xFFFFFF
+            letters += 1
+        else:
+            if letters >= MIN_LETTERS:
+                found = key
+            key = letters = 0
+            if 0xE3 <= byte <= 0xED and position + 2 < end:
+                wide = (byte << 12) ^ (data[position + 1] << 6) ^ data[position + 2]
+                if before:
+                    found = before * 31 + wide
+                before = wide
+            elif byte < 0x80:
+                before = 0
+        if found >= 0:
+            place = (found * 2654435761 >> 11) & (_TABLE - 1)
+            if last[place] != block:
+                last[place] = block
+                words[n_words] = place
+                n_words += 1
+    return n_words

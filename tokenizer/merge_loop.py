@@ -1,0 +1,334 @@
+"""Words as flat arrays of symbols in; the merges that join their commonest pairs out: the kernel behind bpe.py.
+
+Symbols stand in one array, a gap (its first number) before, between and behind the words. A token's id stands at its
+first and at its last position, gap - 1 where a token began that was its right part; the rest of it is never read.
+
+Places (first positions) of a pair stand together in one pool, in rising order, listed once by the merge that made its
+younger token. A place may go stale, which its two symbols tell. What a merge (a, b) takes from the pair (x, a) it gives
+to (x, new), so gains and losses are summed by neighbour, and a pair is looked up once a merge, not once a place.
+Counts only fall once a pair is listed: a pair seen less than `min_count` times is never listed at all.
+"""
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from .heap import pop, push
+from .words import Words, weight_at
+
+__all__ = ["CONTINUATION", "merge_loop"]
+
+Array = NDArray[Any]
+CONTINUATION = -1
+SPARE = 1 << 12
+"""Slots and places kept free beside what the next merge may need."""
+ID_BITS = 32
+ID_MASK = (1 << ID_BITS) - 1
+MULTIPLIER = -7046029254386353131
+"""2^64 / golden ratio, as int64: spreads keys over a hash table (Knuth, The Art of Computer Programming 6.4)."""
+
+
+class Tokens(NamedTuple):
+    """Per token id: what the rules for joining ask."""
+
+    lengths: Array
+    """Bytes, int32."""
+    missing: Array
+    """Bytes its last character still lacks, -1 for a lone continuation byte; all 0 where the rule is off; int8."""
+    chars: Array
+    """Characters begun in it, int32."""
+
+
+class Pairs(NamedTuple):
+    """Listed pairs, one slot each, with a hash table from pair to slot."""
+
+    keys: Array
+    """a << 32 | b, int64."""
+    totals: Array
+    """How often the pair stands in the text, 0 once merged, int64."""
+    starts: Array
+    """Where its places begin in the pool, int64."""
+    sizes: Array
+    """How many places were listed, int32."""
+    table: Array
+    """Slot of a key, -1 for none, linear probing; int32, length a power of two."""
+    pool: Array
+    """Places of all pairs, slot after slot, int32."""
+
+
+class Sums(NamedTuple):
+    """What one merge changes, per neighbouring token; zero between merges."""
+
+    weights: Array
+    """Summed counts, int64."""
+    places: Array
+    """How many places, later where to write the next, int64."""
+    touched: Array
+    """The tokens that are not zero, int32."""
+
+
+@numba.njit(cache=True, nogil=True)
+def _allowed(a: Any, b: Any, tokens: Tokens, max_chars: int) -> bool:
+    """Whole characters join whole ones, an unfinished one its next byte, and the token is not too long."""
+    if tokens.chars[a] + tokens.chars[b] > max_chars:
+        return False
+    if tokens.missing[a] == 0:
+        return bool(tokens.missing[b] == 0)
+    return bool(tokens.missing[a] > 0 and tokens.missing[b] == CONTINUATION)
+
+
+@numba.njit(cache=True, nogil=True)
+def _probe(pairs: Pairs, key: int) -> int:
+    """Where the key stands in the table, or the empty field where it would."""
+    mask = len(pairs.table) - 1
+    field = ((np.int64(key) * np.int64(MULTIPLIER)) >> 24) & mask
+    while pairs.table[field] >= 0 and pairs.keys[pairs.table[field]] != key:
+        field = (field + 1) & mask
+    return int(field)
+
+
+@numba.njit(cache=True, nogil=True)
+def _empty_pairs(n_slots: Any, n_places: Any) -> Pairs:
+    """Room for so many slots and places; the hash table stays at most half full."""
+    n_fields = 2
+    while n_fields < 2 * n_slots:
+        n_fields *= 2
+    return Pairs(
+        np.empty(n_slots, np.int64), np.empty(n_slots, np.int64), np.empty(n_slots, np.int64),
+        np.empty(n_slots, np.int32), np.full(n_fields, -1, np.int32), np.empty(n_places, np.int32),
+    )  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
+def _list_pair(pairs: Pairs, slot: int, key: Any, total: int, start: Any, size: int) -> None:
+    pairs.keys[slot], pairs.totals[slot], pairs.starts[slot], pairs.sizes[slot] = key, total, start, size
+    pairs.table[_probe(pairs, key)] = slot
+
+
+@numba.njit(cache=True, nogil=True)
+def _keep_live(pairs: Pairs, n_slots: int, symbols: Array, lengths: Array, min_count: int) -> tuple[Any, ...]:
+    """Close the gaps that stale places and pairs below `min_count` leave; returns the slots and places left."""
+    n_kept, n_places = 0, np.int64(0)
+    for slot in range(n_slots):
+        if pairs.totals[slot] < min_count:
+            continue
+        a, b, start = pairs.keys[slot] >> ID_BITS, pairs.keys[slot] & ID_MASK, n_places
+        for i in range(pairs.starts[slot], pairs.starts[slot] + pairs.sizes[slot]):
+            place = pairs.pool[i]
+            if symbols[place] == a and symbols[place + lengths[a]] == b:
+                pairs.pool[n_places] = place
+                n_places += 1
+        pairs.keys[n_kept], pairs.totals[n_kept] = pairs.keys[slot], pairs.totals[slot]
+        pairs.starts[n_kept], pairs.sizes[n_kept] = start, n_places - start
+        n_kept += 1
+    return n_kept, n_places
+
+
+@numba.njit(cache=True, nogil=True)
+def _with_room(pairs: Pairs, n_slots: int, n_places: int, more_slots: int, more_places: int) -> Pairs:
+    """The same slots and places with room for more, and a quarter of them besides."""
+    moved, pool = _empty_pairs(n_slots + n_slots // 4 + more_slots, 0), pairs.pool
+    if n_places + n_places // 4 + more_places > len(pool):
+        pool = np.empty(n_places + n_places // 2 + more_places, np.int32)
+        pool[:n_places] = pairs.pool[:n_places]
+    moved = Pairs(moved.keys, moved.totals, moved.starts, moved.sizes, moved.table, pool)
+    for slot in range(n_slots):
+        _list_pair(moved, slot, pairs.keys[slot], pairs.totals[slot], pairs.starts[slot], pairs.sizes[slot])
+    return moved
+
+
+@numba.njit(cache=True, nogil=True)
+def _heap_of(pairs: Pairs, n_slots: int) -> Array:
+    """A heap of all slots, with room for those to come."""
+    heap = np.empty((len(pairs.keys), 2), np.int64)
+    for slot in range(n_slots):
+        push(heap, slot, pairs.totals[slot], slot, pairs.keys)
+    return heap
+
+
+@numba.njit(cache=True, nogil=True)
+def _first_pairs(words: Words, tokens: Tokens, max_chars: int, min_count: int) -> tuple[Any, ...]:
+    """List the pairs of bytes seen at least `min_count` times."""
+    symbols, gap = words.symbols, np.int64(words.symbols[0])
+    totals, sizes = np.zeros(1 << 16, np.int64), np.zeros(1 << 16, np.int64)
+    for group in range(len(words.group_counts)):
+        for place in range(words.group_starts[group], words.group_starts[group + 1] - 1):
+            a, b = np.int64(symbols[place]), np.int64(symbols[place + 1])
+            if a != gap and b != gap and _allowed(a, b, tokens, max_chars):
+                totals[a << 8 | b] += words.group_counts[group]
+                sizes[a << 8 | b] += 1
+    sizes[totals < min_count] = 0
+    n_slots, n_places = np.count_nonzero(sizes), np.sum(sizes)
+    pairs = _empty_pairs(4 * n_slots + SPARE, n_places + n_places // 4 + SPARE)
+    next_place, slot, start = np.full(1 << 16, -1, np.int64), 0, np.int64(0)
+    for code in np.flatnonzero(sizes):
+        key = (np.int64(code >> 8) << ID_BITS) | (code & 255)
+        _list_pair(pairs, slot, key, totals[code], start, sizes[code])
+        next_place[code] = start
+        start += sizes[code]
+        slot += 1
+    for place in range(len(symbols) - 1):
+        a, b = np.int64(symbols[place]), np.int64(symbols[place + 1])
+        if a != gap and b != gap and next_place[a << 8 | b] >= 0 and _allowed(a, b, tokens, max_chars):
+            pairs.pool[next_place[a << 8 | b]] = place
+            next_place[a << 8 | b] += 1
+    return pairs, n_slots, n_places
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(sums: Sums, n_touched: int, token: int, weight: int) -> int:
+    if sums.places[token] == 0:
+        sums.touched[n_touched] = token
+        n_touched += 1
+    sums.weights[token] += weight
+    sums.places[token] += 1
+    return n_touched
+
+
+@numba.njit(cache=True, nogil=True)
+def _join(
+    words: Words, lengths: Array, a: int, b: int, new: int, places: Array, left: Sums, right: Sums, found: Array
+) -> tuple[int, int, int]:
+    """Merge (a, b) at its places; those not stale move to the front, `found` keeps their left and right neighbours.
+
+    Returns how many they are, and how many tokens stand to the left and to the right of them.
+    """
+    symbols, n_found, n_left, n_right = words.symbols, 0, 0, 0
+    gap = symbols[0]
+    hollow = gap - 1
+    for place in places:
+        middle = place + lengths[a]
+        if symbols[place] != a or symbols[middle] != b:
+            continue
+        end, weight = middle + lengths[b], weight_at(words, place)
+        x, y = symbols[place - 1], symbols[end]
+        symbols[middle] = hollow
+        symbols[place], symbols[end - 1] = new, new
+        if x != gap:
+            n_left = _add(left, n_left, x, weight)
+        if y != gap:
+            n_right = _add(right, n_right, y, weight)
+        found[n_found, 0], found[n_found, 1], places[n_found] = x, y, place
+        n_found += 1
+    return n_found, n_left, n_right
+
+
+@numba.njit(cache=True, nogil=True)
+def _key(token: int, neighbour: int, on_right: bool) -> int:
+    """The pair of a token with its neighbour on that side."""
+    if on_right:
+        return int((np.int64(token) << ID_BITS) | neighbour)
+    return int((np.int64(neighbour) << ID_BITS) | token)
+
+
+@numba.njit(cache=True, nogil=True)
+def _settle(
+    pairs: Pairs, sums: Sums, n_touched: int, part: int, new: int, on_right: bool, twice: Array, tokens: Tokens,
+    limits: Array, state: Array, heap: Array,
+) -> None:  # fmt: skip
+    """Book what a merge took from the pairs of `part` with its neighbours on one side, and list those it made.
+
+    `twice`: a token and the weight with which its pair was made and merged again. `state`: slots, places, heap size.
+    """
+    for i in range(n_touched):
+        token = sums.touched[i]
+        weight, size = sums.weights[token], sums.places[token]
+        sums.weights[token], sums.places[token] = 0, -1
+        if token != new:
+            slot = pairs.table[_probe(pairs, _key(part, token, on_right))]
+            if slot >= 0:
+                pairs.totals[slot] -= weight
+        if token == twice[0]:
+            weight -= twice[1]
+        first, second = (new, token) if on_right else (token, new)
+        if weight < limits[0] or not _allowed(first, second, tokens, limits[1]):
+            continue
+        slot, start, key = state[0], state[1], _key(new, token, on_right)
+        _list_pair(pairs, slot, key, weight, start, size)
+        sums.places[token] = start
+        state[0], state[1], state[2] = slot + 1, start + size, push(heap, state[2], weight, slot, pairs.keys)
+
+
+@numba.njit(cache=True, nogil=True)
+def _write_places(pool: Array, places: Array, found: Array, gap: int, lengths: Array, left: Sums, right: Sums) -> None:
+    """Put each place behind the others of its pair."""
+    for i in range(len(places)):
+        x, y = found[i]
+        if x != gap and left.places[x] >= 0:
+            pool[left.places[x]] = places[i] - lengths[x]
+            left.places[x] += 1
+        if y != gap and right.places[y] >= 0:
+            pool[right.places[y]] = places[i]
+            right.places[y] += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _forget(sums: Sums, n_touched: int) -> None:
+    for i in range(n_touched):
+        sums.places[sums.touched[i]] = 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _empty_sums(n_tokens: int) -> Sums:
+    return Sums(np.zeros(n_tokens, np.int64), np.zeros(n_tokens, np.int64), np.empty(n_tokens, np.int32))
+
+
+@numba.njit(cache=True, nogil=True)
+def merge_loop(
+    words: Words, missing: Array, chars: Array, n_merges: int, min_count: int, max_chars: int
+) -> tuple[Array, Array]:
+    """At most `n_merges` merges of ids, shape (n, 2), and how often each pair stood there, none below `min_count`.
+
+    `missing` and `chars`: what Tokens says of the 256 bytes. `words.symbols` is changed.
+    """
+    most = 256 + n_merges
+    tokens = Tokens(np.ones(most, np.int32), np.zeros(most, np.int8), np.zeros(most, np.int32))
+    tokens.missing[:256], tokens.chars[:256] = missing, chars
+    left, right, found = _empty_sums(most), _empty_sums(most), np.empty((0, 2), words.symbols.dtype)
+    limits, state, twice = np.array([min_count, max_chars]), np.zeros(3, np.int64), np.zeros(2, np.int64)
+    merges, counts, done = np.empty((n_merges, 2), np.int32), np.empty(n_merges, np.int64), 0
+    pairs, n_slots, n_places = _first_pairs(words, tokens, max_chars, min_count)
+    heap = _heap_of(pairs, n_slots)
+    state[0], state[1], state[2] = n_slots, n_places, n_slots
+    while state[2] > 0 and done < n_merges:
+        total, merged = heap[0, 0], heap[0, 1]
+        if pairs.totals[merged] != total:
+            # Counts only fall, so an old one may wait in the heap until it comes up.
+            state[2] = pop(heap, state[2], pairs.keys)
+            if pairs.totals[merged] >= min_count:
+                state[2] = push(heap, state[2], pairs.totals[merged], merged, pairs.keys)
+            continue
+        key, new = pairs.keys[merged], 256 + done
+        a, b = key >> ID_BITS, key & ID_MASK
+        # A pair has at most one new neighbour per place and per token, on either side.
+        most_slots, most_places = 2 * min(pairs.sizes[merged], new), 2 * pairs.sizes[merged]
+        if state[0] + most_slots > len(pairs.keys) or state[1] + most_places > len(pairs.pool):
+            n_slots, n_places = _keep_live(pairs, state[0], words.symbols, tokens.lengths, min_count)
+            pairs = _with_room(pairs, n_slots, n_places, most_slots + SPARE, most_places + SPARE)
+            heap = _heap_of(pairs, n_slots)
+            state[0], state[1], state[2] = n_slots, n_places, n_slots
+            merged = pairs.table[_probe(pairs, key)]
+        state[2] = pop(heap, state[2], pairs.keys)
+        merges[done, 0], merges[done, 1], counts[done] = a, b, total
+        done += 1
+        tokens.lengths[new], tokens.chars[new] = (
+            tokens.lengths[a] + tokens.lengths[b],
+            tokens.chars[a] + tokens.chars[b],
+        )
+        tokens.missing[new] = max(tokens.missing[a] - 1, 0)
+        places = pairs.pool[pairs.starts[merged] : pairs.starts[merged] + pairs.sizes[merged]]
+        if len(places) > len(found):
+            found = np.empty((len(places), 2), words.symbols.dtype)
+        n_found, n_left, n_right = _join(words, tokens.lengths, a, b, new, places, left, right, found)
+        pairs.totals[merged] = 0
+        # Where `new` follows itself, (new, a) was booked for the first one and is gone with the second.
+        twice[0], twice[1] = a, left.weights[new]
+        _settle(pairs, right, n_right, b, new, True, twice, tokens, limits, state, heap)
+        twice[0] = -1
+        _settle(pairs, left, n_left, a, new, False, twice, tokens, limits, state, heap)
+        _write_places(pairs.pool, places[:n_found], found[:n_found], words.symbols[0], tokens.lengths, left, right)
+        _forget(left, n_left)
+        _forget(right, n_right)
+    return merges[:done], counts[:done]

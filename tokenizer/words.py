@@ -1,0 +1,73 @@
+"""Words and their counts in; one array of symbols out, and what each position weighs: the text BPE is learned on."""
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from seimai.errors import ConfigError
+
+from .cut import Pieces
+from .vocabulary import BYTE_ORDER
+
+__all__ = ["Words", "weight_at", "words_of"]
+
+Array = NDArray[Any]
+BLOCK_BITS = 6
+MAX_POSITIONS = 2**31 - 1
+
+
+class Words(NamedTuple):
+    """The text: symbols, and the weight of every position. Words of one count stand together, a group."""
+
+    symbols: Array
+    """Ids and gaps, uint16 where all ids fit, else uint32; the greatest number is a gap, so are the first and last."""
+    group_starts: Array
+    """First position of each group and, last, one beyond all, int64."""
+    group_counts: Array
+    """How often each word of the group is seen, int64."""
+    block_group: Array
+    """The group of the first position of every 64, int32."""
+
+
+def words_of(data: NDArray[np.uint8], pieces: Pieces, n_tokens: int) -> Words:
+    """Symbols of all words, those of one count together, so that a weight is found without an entry per position.
+
+    Raises ConfigError above 2^31 positions: a byte or a gap each.
+    """
+    n_positions = int(pieces.sizes.sum(dtype=np.int64)) + len(pieces.sizes) + 1
+    if n_positions > MAX_POSITIONS:
+        raise ConfigError(f"{n_positions:,} bytes of distinct words, at most {MAX_POSITIONS:,} fit; count less text")
+    order = np.argsort(pieces.counts, kind="stable")
+    group_counts, firsts = np.unique(pieces.counts[order], return_index=True)
+    ends = np.cumsum(pieces.sizes[order] + 1, dtype=np.int64)
+    group_starts = np.append(np.append(0, ends)[firsts], n_positions)
+    blocks = np.arange(0, n_positions, 1 << BLOCK_BITS)
+    block_group = np.searchsorted(group_starts, blocks, side="right").astype(np.int32) - 1
+    # Two numbers are kept for the gap and for what a merge hollows out.
+    dtype = np.uint16 if n_tokens + 2 <= 1 << 16 else np.uint32
+    rank = np.empty(256, dtype)
+    rank[BYTE_ORDER] = np.arange(256, dtype=dtype)
+    symbols = np.full(n_positions, np.iinfo(dtype).max, dtype)
+    _fill_symbols(symbols, data, pieces.starts, pieces.sizes, order, rank)
+    return Words(symbols, group_starts, group_counts, block_group)
+
+
+@numba.njit(cache=True, nogil=True)
+def weight_at(words: Words, place: int) -> int:
+    """How often the word at that position is seen."""
+    group = words.block_group[place >> BLOCK_BITS]
+    while words.group_starts[group + 1] <= place:
+        group += 1
+    return int(words.group_counts[group])
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill_symbols(symbols: Array, data: Array, starts: Array, sizes: Array, order: Array, rank: Array) -> None:
+    """Write rank[byte] for the bytes of the words in that order, leaving a gap before each and behind the last."""
+    place = 1
+    for word in order:
+        for i in range(sizes[word]):
+            symbols[place + i] = rank[data[starts[word] + i]]
+        place += 1 + sizes[word]
