@@ -1,4 +1,4 @@
-"""Clustering at scale: `python bench/dedup_scale.py`, 1 million documents, about 3 minutes on 2 cores.
+"""Clustering at scale: `python bench/dedup_scale.py`, 1 million documents, about 2 minutes on 2 cores.
 
 `--documents 4000000,16000000` for more: about 2 minutes a million with both runs; 16 million take 40 GB of disk in
 `--folder`. A corpus of planted clusters (`dedup_corpus.py`) is clustered by 2 workers, each limited to 400 MB, once

@@ -45,7 +45,7 @@ def load_trees() -> Trees:
 def probabilities(rows: NDArray[np.float32], trees: Trees) -> NDArray[np.float32]:
     """Of each row of features the probability, 0 to 1, that its block is main text."""
     scores = np.zeros(len(rows), np.float32)
-    _sum_trees(rows, *trees, scores)
+    _sum_trees(np.ascontiguousarray(rows.T), *trees, scores)
     return np.asarray(1 / (1 + np.exp(-scores)), np.float32)
 
 
@@ -72,13 +72,12 @@ Floats = NDArray[np.float32]
 
 @jit
 def _sum_trees(
-    rows: Floats, features: NDArray[np.int16], thresholds: Floats, left: NDArray[np.int32], right: NDArray[np.int32],
+    columns: Floats, features: NDArray[np.int16], thresholds: Floats, left: NDArray[np.int32], right: NDArray[np.int32],
     leaves: Floats, roots: NDArray[np.int32], scores: Floats,
 ) -> None:  # fmt: skip
     for tree in range(len(roots)):
-        root = roots[tree]
-        for block in range(len(rows)):
-            node = root
+        for block in range(len(scores)):
+            node = roots[tree]
             while node >= 0:
-                node = left[node] if rows[block, features[node]] <= thresholds[node] else right[node]
+                node = left[node] if columns[features[node], block] <= thresholds[node] else right[node]
             scores[block] += leaves[-1 - node]

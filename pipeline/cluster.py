@@ -29,8 +29,8 @@ from . import cluster_steps as steps
 from .candidates import key_ranges
 from .cluster_steps import Clustering, Found, Hashed, Signed, Source
 from .components import blocks_of
+from .confirm import CELLS, centre_ranges
 from .order import Batch
-from .verify import CELLS, centre_ranges
 
 __all__ = ["VERSION", "Clustering", "Everywhere", "Hashed", "Signed", "Source", "cluster_table", "find_clusters"]
 

@@ -12,10 +12,10 @@ from seimai.errors import RunError
 
 from .candidates import EDGE, band_file, edge_files, hash_file
 from .components import ID_BYTES, Block, clusters_of_rows, find_components
+from .confirm import carry, verify_range
 from .jaccard import ShingleSets
 from .order import Batch
 from .sorted_files import REMEDY, SortedFile, write_sorted
-from .verify import carry, verify_range
 
 __all__ = ["Clustering", "Found", "Hashed", "Signed", "Source", "Step"]
 

@@ -41,7 +41,7 @@ _LONE_CHARACTER = re.compile(
     r"|&#[xX]?[0-9a-fA-F]{3,6};)(?=\s*<)"
 )
 _READING = re.compile(r"<(rtc|rt|rp)\b[^<>]*>[^<]*(?:</\1\s*>)?", re.IGNORECASE)
-_TAG_STEP = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9]*)[^<>]*?(/?)>")
+_TAG_STEP = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9]*)([^<>]*)>")
 _LONG_TAG = re.compile(rb"<[a-zA-Z][^<>]{200,}")
 _QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
 _BEFORE_ATTRIBUTE = re.compile(rb"[\s/]+[^\s/=]")
@@ -50,7 +50,7 @@ _UNNESTED = frozenset(
     b"area base br col embed hr img input link meta param source track wbr "
     b"p li dt dd tr td th option thead tbody".split()
 )
-_NESTED_START = re.compile(rb"<(?!(?:%s)[\s/>])[a-zA-Z]" % b"|".join(sorted(_UNNESTED)))
+_COMMON_UNNESTED = tuple(b"<" + name + end for name in b"br p li dt dd tr td th img".split() for end in (b">", b" "))
 
 
 class ExtractConfig(Section):
@@ -168,13 +168,16 @@ def _has_long_tag(payload: bytes, max_attributes: int) -> bool:
 
 
 def _is_deep(payload: bytes, max_depth: int) -> bool:
-    if len(_NESTED_START.findall(payload)) <= max_depth:
+    n_starts = payload.count(b"<") - payload.count(b"</")
+    if n_starts <= max_depth or n_starts - sum(map(payload.count, _COMMON_UNNESTED)) <= max_depth:
         return False
     depth = 0
-    for step in _TAG_STEP.finditer(payload):
-        if step[1]:
-            depth = max(0, depth - (step[2].lower() not in _UNNESTED))
-        elif not step[3] and step[2].lower() not in _UNNESTED:
+    for is_end, name, rest in _TAG_STEP.findall(payload):
+        if name.lower() in _UNNESTED:
+            continue
+        if is_end:
+            depth = max(0, depth - 1)
+        elif not rest.endswith(b"/"):
             depth += 1
             if depth > max_depth:
                 return True

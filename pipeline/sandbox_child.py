@@ -181,8 +181,10 @@ def _read_page(page: dict[str, Any], reader: Reader, limits: ExtractConfig) -> d
             return row | {"fault": "parser_error"}
     row["cut"] = row["cut"] or len(extracted.text) > limits.max_text_chars
     text = extracted.text[: limits.max_text_chars]
-    return row | {"title": extracted.title, "text": text, "lang_declared": extracted.lang_declared} | asdict(
-        extracted.notes
+    return (
+        row
+        | {"title": extracted.title, "text": text, "lang_declared": extracted.lang_declared}
+        | asdict(extracted.notes)
     )
 
 

@@ -49,7 +49,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "presets": ("presets.py", "presets.toml"),
     "decide": ("decide.py",),
     "cluster": (
-        *("cluster.py", "cluster_steps.py", "cluster_source.py", "candidates.py", "verify.py", "components.py"),
+        *("cluster.py", "cluster_steps.py", "cluster_source.py", "candidates.py", "confirm.py", "components.py"),
         *("regroup.py", "jaccard.py", "band_kernels.py", "jaccard_kernels.py", "component_kernels.py"),
     ),
     "write": ("write.py",),

@@ -31,7 +31,7 @@ def test_the_readme_is_short_and_begins_with_the_two_commands() -> None:
 
 def test_the_readmes_tree_stands() -> None:
     tree = re.findall(r"^    ([a-z/]+/) {2,}", README.split("## The tree")[1].split("##")[0], re.MULTILINE)
-    assert len(tree) == 9
+    assert len(tree) == 10
     assert [folder for folder in tree if not (ROOT / folder).is_dir()] == []
 
 

@@ -23,7 +23,7 @@ NO_HOST = 0
 OTHER = "other"
 """Name for all languages beyond the ones a table has columns for."""
 
-FLUSH_PAIRS = 1 << 20
+FLUSH_PAIRS = 1 << 18
 """Sums held before they become a run: some 150 bytes each at the worst moment."""
 CALL_CHARS = 1 << 18
 """Characters split at a time: some 20 bytes each meanwhile."""

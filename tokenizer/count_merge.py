@@ -16,7 +16,7 @@ from .count_kernels import capped_sums
 
 __all__ = ["TARGET_ENTRIES", "Range", "cut_ranges", "merge_range", "sums_schema"]
 
-TARGET_ENTRIES = 1 << 20
+TARGET_ENTRIES = 1 << 18
 """Entries (pre-token, host, language) added up at a time: some 150 bytes each. One pre-token is never cut in two."""
 SAMPLES = 64
 """Places looked at in each run for every range that it could fill alone."""

@@ -24,6 +24,7 @@ from .split import split_pattern
 __all__ = [
     "ALL",
     "DEFAULTS",
+    "READ_CHARS",
     "SURVEY",
     "Amount",
     "Balance",
@@ -42,6 +43,8 @@ BUCKET_BITS = 12
 ALL = 1 << 64
 """The threshold above every key."""
 MAX_WEIGHT_BITS = 16
+READ_CHARS = 1 << 18
+"""Characters of text read at a time: some 15 bytes each meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def keys(ids: Sequence[str], seed: int) -> NDArray[np.uint64]:
 def survey(shard: Shard, seed: int) -> pa.Table:
     """Documents and bytes of a shard's training documents in the columns of SURVEY."""
     parts = []
-    for batch in batches(shard, ("id", "split", "lang", "n_bytes")):
+    for batch in batches(shard, ("id", "split", "lang", "n_bytes"), max_chars=READ_CHARS):
         train = batch.filter(pc.equal(batch.column("split"), "train"))
         buckets = (keys(train.column("id").to_pylist(), seed) >> np.uint64(64 - BUCKET_BITS)).astype(np.int64)
         langs, ones = train.column("lang").fill_null("und"), np.ones(train.num_rows, np.int64)

@@ -13,7 +13,7 @@ from seimai.pipeline.state import Marker, commit, forget, read_marker, still_own
 
 from .count_map import OTHER, RUN, choose, count_runs
 from .count_merge import Range, merge_range
-from .count_sample import survey
+from .count_sample import READ_CHARS, survey
 from .sources import Shard, batches
 
 __all__ = ["Plan", "Slice", "Span", "count_slice", "done", "merge_span", "survey_slice"]
@@ -111,7 +111,7 @@ def _total(table: pa.Table, langs: Sequence[str]) -> pa.ChunkedArray:
 
 def _chosen(shard: Shard, plan: Plan) -> Iterator[pa.RecordBatch]:
     below = dict(plan.below)
-    for batch in batches(shard, ("id", "split", "text", "lang", "host", "n_bytes")):
+    for batch in batches(shard, ("id", "split", "text", "lang", "host", "n_bytes"), max_chars=READ_CHARS):
         yield choose(batch, below, plan.seed)
 
 

@@ -5,7 +5,6 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -127,15 +126,18 @@ def slices(shard: Shard) -> list[Shard]:
     return found
 
 
-def batches(shard: Shard, columns: Sequence[str] = tuple(DOCUMENT.names)) -> Iterator[pa.RecordBatch]:
+def batches(
+    shard: Shard, columns: Sequence[str] = tuple(DOCUMENT.names), *, max_chars: int | None = None
+) -> Iterator[pa.RecordBatch]:
     """Documents of a shard in order, at most 1,024 rows a batch, with the columns of COLUMNS asked for.
 
+    `max_chars`: a batch of a plain file ends with the row that makes its texts so long; None for no such end.
     Raises InputError with file and row where a file is damaged or a document has no text, id or split.
     """
-    reader = _read_arrow if shard.path.suffix == ".arrow" else _read_plain
     schema = pa.schema([COLUMNS.field(name) for name in columns])
+    arrow = shard.path.suffix == ".arrow"
     try:
-        yield from reader(shard, schema)
+        yield from _read_arrow(shard, schema) if arrow else _read_plain(shard, schema, max_chars)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{shard.path}: cannot be read ({_line(error)}); make or copy the file again") from None
 
@@ -208,16 +210,27 @@ def _conform(batch: pa.RecordBatch, schema: pa.Schema, place: str) -> pa.RecordB
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _read_plain(shard: Shard, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _read_plain(shard: Shard, schema: pa.Schema, max_chars: int | None) -> Iterator[pa.RecordBatch]:
     readers = {".parquet": _parquet_rows, ".txt": _text_rows}
     rows = readers.get(shard.path.suffix, _json_rows)(shard)
-    number = sum(_unit_rows(shard)[: shard.units[0]]) if shard.units else 0
-    while chunk := list(islice(rows, BATCH_ROWS)):
-        documents = [_document(row, shard, number + i) for i, row in enumerate(chunk)]
-        if "n_bytes" in schema.names:
-            documents = [{**document, "n_bytes": len(document["text"].encode())} for document in documents]
-        yield pa.RecordBatch.from_pylist(documents, schema=schema)
-        number += len(chunk)
+    first = sum(_unit_rows(shard)[: shard.units[0]]) if shard.units else 0
+    documents: list[dict[str, Any]] = []
+    n_chars = 0
+    for number, row in enumerate(rows, start=first):
+        documents.append(_document(row, shard, number))
+        n_chars += len(documents[-1]["text"])
+        if len(documents) == BATCH_ROWS or (max_chars is not None and n_chars >= max_chars):
+            yield _record_batch(documents, schema)
+            documents, n_chars = [], 0
+    if documents:
+        yield _record_batch(documents, schema)
+
+
+def _record_batch(documents: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+    if "n_bytes" in schema.names:
+        for document in documents:
+            document["n_bytes"] = len(document["text"].encode())
+    return pa.RecordBatch.from_pylist(documents, schema=schema)
 
 
 def _document(row: dict[str, Any], shard: Shard, number: int) -> dict[str, Any]:

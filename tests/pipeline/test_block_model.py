@@ -27,7 +27,7 @@ def layout(body: str, *, old: bool) -> str:
     if old:
         return (
             f"<html><body><table><tr><td width=150><ul>{NAV}</ul></td><td>{body}</td></tr></table><hr>"
-            '<font size=-1><a href="/">トップ</a> | <a href="/l">リンク</a> Copyright (C) 2001 Komeya</font></body></html>'
+            '<font size=-1><a href="/">トップ</a> | <a href="/l">リンク</a> Copyright (C) 2001 Komeya</font>'
         )
     return (
         f"<html><head><title>x</title></head><body><header><nav><ul>{NAV}</ul></nav></header>"

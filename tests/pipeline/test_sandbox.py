@@ -143,9 +143,8 @@ def test_a_child_killed_from_outside_costs_nothing(engine: str) -> None:
 
 
 def test_columns_of_an_honest_page(sandbox: Sandbox) -> None:
-    body = "<html><head><title>題</title><meta charset=x-sjis><meta name=robots content=noai></head><p>①㈱精米の話です。</p>".encode(
-        "cp932"
-    )
+    head = "<title>題</title><meta charset=x-sjis><meta name=robots content=noai>"
+    body = f"<html><head>{head}</head><p>①㈱精米の話です。</p>".encode("cp932")
     (row,) = sandbox.extract(pages(body, charset="no-such")).to_pylist()
 
     assert row == {
