@@ -19,7 +19,7 @@ from .state import still_owned
 
 __all__ = ["VERSION", "OutputConfig", "ShardPlan", "plan_shards", "shard_schema", "write_shard"]
 
-VERSION = 1
+VERSION = 2
 BATCH_ROWS = 1024
 
 
