@@ -21,9 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("SEIMAI_DATA", ROOT.parent / "shared" / "data"))
@@ -32,7 +30,6 @@ PERIOD_S = 0.02
 TIMES_FASTER, MEMORY_SHARE = 5.0, 0.25
 LARGE_SECONDS, LARGE_BYTES = 15 * 60, 6 * 10**9
 REPEATS = 2
-CHUNK_DOCUMENTS = 16
 
 
 @dataclass(frozen=True)
@@ -53,30 +50,22 @@ def texts(path: Path) -> Iterator[str]:
             yield json.loads(line)["text"]
 
 
-def count_texts(path: Path, pattern: str) -> Any:
-    """Counts of all pre-tokens, with Python's `re`, a few megabytes of text at a time."""
-    import pyarrow as pa
-
-    from seimai.tokenizer.counts import count, merge_counts
-
-    documents, parts = texts(path), []
-    while chunk := list(islice(documents, CHUNK_DOCUMENTS)):
-        batches = [pa.RecordBatch.from_pydict({"text": pa.array([text], pa.large_string())}) for text in chunk]
-        parts.append(count(batches, pattern))
-    return merge_counts(parts)
-
-
 def train_seimai(path: Path, pattern: str, merges: int, *, boundary: bool = True) -> str:
-    """Count in a process that then ends, since Python keeps the memory of a million strings, and learn."""
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
+    """`seimai tokenizer train` itself, from its file of texts to its tokenizer.json, in one process.
 
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        table = pool.submit(count_texts, path, pattern).result()
+    All text counts, as it does for the others; `pattern` is its own.
+    """
+    from seimai.cli import app
 
-    from seimai.tokenizer.bpe import learn_merges
-
-    return f"{len(learn_merges(table, merges, boundary=boundary)):,} merges"
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "tokenizer"
+        app(
+            ["tokenizer", "train", str(path), "--out", str(out), "--vocab-size", str(256 + 64 + merges)]
+            + ["--workers", "0", "--host-cap", "0", "--held-out-share", "0"]
+            + ([] if boundary else ["--no-boundary"]),
+            standalone_mode=False,
+        )
+        return f"{len(json.loads((out / 'tokenizer.json').read_bytes())['model']['merges']):,} merges"
 
 
 def train_tokenizers(path: Path, pattern: str, merges: int) -> str:

@@ -33,10 +33,10 @@ class Phase:
 
 
 class Interleaving:
-    """Rows of several groups, dealt out so that after any number of rows each group has its share to within two rows.
+    """Rows of several groups, dealt out so that each group has its share after any number of rows.
 
-    The first group takes row m where floor(m·w + 1/2) steps up; the rows it leaves are dealt to the others the same
-    way. So the count of a group after m rows is a formula, no carried state.
+    The largest group takes row m where floor(m·w + 1/2) steps up; the rows it leaves are dealt to the others the same
+    way, so that of n groups none is more than (1 + ln n)/2 rows off, two for up to twenty. So the count of a group after m rows is a formula, no carried state.
 
     >>> deal = Interleaving(["ja", "en"], [(0, {"ja": 0.75, "en": 0.25})])
     >>> [numbers.tolist() for numbers in deal.place(np.arange(8))]
@@ -90,10 +90,11 @@ def _counts(rows: Int64s, units: Sequence[int]) -> Int64s:
     """(groups, len(rows)): rows of every group after so many rows of a phase."""
     found = np.zeros((len(units), len(rows)), np.int64)
     left, left_units = rows.astype(np.int64), sum(units)
-    for group, share in enumerate(units):
+    # Largest share first: a group takes over its part of the rounding before it, so the small ones must come last.
+    for group in sorted(range(len(units)), key=lambda group: (-units[group], group)):
         if left_units:
-            found[group] = (left * share + left_units // 2) // left_units
-        left, left_units = left - found[group], left_units - share
+            found[group] = (left * units[group] + left_units // 2) // left_units
+        left, left_units = left - found[group], left_units - units[group]
     return found
 
 

@@ -41,10 +41,10 @@ _LONE_CHARACTER = re.compile(
     r"|&#[xX]?[0-9a-fA-F]{3,6};)(?=\s*<)"
 )
 _READING = re.compile(r"<(rtc|rt|rp)\b[^<>]*>[^<]*(?:</\1\s*>)?", re.IGNORECASE)
-_TAG_STEP = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9]*)([^<>]*)>")
+_TAG_STEP = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9]*+)([^<>]*+)>")
 _LONG_TAG = re.compile(rb"<[a-zA-Z][^<>]{200,}")
 _QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
-_BEFORE_ATTRIBUTE = re.compile(rb"[\s/]+[^\s/=]")
+_BEFORE_ATTRIBUTE = re.compile(rb"(?<![\s/])[\s/]++[^\s/=]")
 # Elements that hold nothing, or that the parser closes by itself when the next one opens.
 _UNNESTED = frozenset(
     b"area base br col embed hr img input link meta param source track wbr "

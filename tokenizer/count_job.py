@@ -97,7 +97,7 @@ class _Job:
         plan = Plan(self.out, self.owner, pattern, self.settings.seed, self.settings.host_cap)
         items = self._slices()
         self._do("survey", survey_slice, items, plan)
-        found = amounts(pa.concat_tables([pq.read_table(self.out / f"survey/{item.part}.parquet") for item in items]))
+        found = amounts(pa.concat_tables([_read(self.out / f"survey/{item.part}.parquet") for item in items]))
         self._check_found(found)
         below = thresholds(found, self.settings.sample_bytes, self.settings.balance)
         plan = replace(plan, langs=_named(found), below=tuple(below.items()))
@@ -166,7 +166,7 @@ class _Job:
         if not self.settings.balance.natural:
             of_each, bits = weights(mass, self._parts(found, plan.langs), largest)
         path = self.out / FILE
-        tables = (pq.read_table(self.out / f"merged/{span}.parquet") for span in spans)
+        tables = (_read(self.out / f"merged/{span}.parquet") for span in spans)
         n_pretokens = write_table(path, (weighted(table, of_each, bits) for table in tables))
         tallies = [self._marker("count", part).tally for part in parts]
         manifest = {
@@ -190,6 +190,11 @@ class _Job:
         if OTHER in named:
             named[OTHER] = sum(part for lang, part in parts.items() if lang not in named or lang == OTHER)
         return named
+
+
+def _read(path: Path) -> pa.Table:
+    with pq.ParquetFile(path) as file:
+        return file.read()
 
 
 def _check(settings: CountSettings) -> None:

@@ -14,6 +14,8 @@ __all__ = ["Pairs", "Types", "add_tokens", "capped_sums", "empty_pairs", "empty_
 
 Array = NDArray[Any]
 FIRST_ROWS = 1 << 16
+STEP = 1 << 12
+"""Pre-tokens for which room is made at a time."""
 FNV_OFFSET, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 MIX = np.uint64(0x9E3779B97F4A7C15)
 """2^64 / golden ratio, odd: spreads a pair's bits over the upper half of a product (Fibonacci hashing)."""
@@ -188,16 +190,17 @@ def add_tokens(
     """
     place, first = 0, 0
     for text in range(len(ends)):
-        own = lengths[first : ends[text]]
-        n_bytes = types.offsets[n_types] + min(len(data) - place, 4 * own.sum())
-        if n_types + len(own) > len(types.offsets) - 1 or n_bytes > len(types.data):
-            types = _with_room_types(types, n_types, n_types + len(own), n_bytes)
-        if n_pairs + len(own) > len(pairs.rows):
-            pairs = _with_room_pairs(pairs, n_pairs, n_pairs + len(own))
-        n_types, n_pairs, n_read = _add_text(
-            types, pairs, n_types, n_pairs, data[place:], own, numbers[text], owners[text], limits[text]
-        )
-        place, first = place + n_read, ends[text]
+        while first < ends[text]:
+            own = lengths[first : min(first + STEP, ends[text])]
+            n_bytes = types.offsets[n_types] + min(len(data) - place, 4 * own.sum())
+            if n_types + len(own) > len(types.offsets) - 1 or n_bytes > len(types.data):
+                types = _with_room_types(types, n_types, n_types + len(own), n_bytes)
+            if n_pairs + len(own) > len(pairs.rows):
+                pairs = _with_room_pairs(pairs, n_pairs, n_pairs + len(own))
+            n_types, n_pairs, n_read = _add_text(
+                types, pairs, n_types, n_pairs, data[place:], own, numbers[text], owners[text], limits[text]
+            )
+            place, first = place + n_read, first + len(own)
     return types, pairs, n_types, n_pairs
 
 

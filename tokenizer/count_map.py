@@ -23,8 +23,12 @@ NO_HOST = 0
 OTHER = "other"
 """Name for all languages beyond the ones a table has columns for."""
 
-FLUSH_PAIRS = 1 << 18
-"""Sums held before they become a run: some 150 bytes each at the worst moment."""
+FLUSH_PAIRS = 3 << 16
+"""Sums held before they become the first run: some 150 bytes each at the worst moment. Three quarters of a power of two,
+so that the last texts before do not double the tables."""
+MAX_FLUSH_PAIRS = 3 << 18
+"""The same of later runs, twice as many after every fourth: little text takes little memory, much text few runs."""
+RUNS_OF_A_SIZE = 4
 CALL_CHARS = 1 << 18
 """Characters split at a time: some 20 bytes each meanwhile."""
 UNLIMITED = 1 << 62
@@ -55,7 +59,7 @@ def count_runs(
     `pattern` finds the pre-tokens. `langs`: names whose index stands in a run; any other language
     is the last of them. `cap`: most a document without a host may add to a pre-token, 0 for no limit.
     """
-    table, number = _Sums(), 0
+    table, number, n_runs = _Sums(), 0, 0
     cut = cutter(pattern)
     codes = {lang: code for code, lang in enumerate(langs)}
     for batch in batches:
@@ -68,15 +72,15 @@ def count_runs(
             numbers = range(number + 1, number + 1 + last - first)
             number += last - first
             table.add(texts[first:last], pattern, cut, numbers, owners, limits)
-            if table.n_pairs >= flush_pairs:
+            if table.n_pairs >= min(flush_pairs << n_runs // RUNS_OF_A_SIZE, MAX_FLUSH_PAIRS):
                 yield table.run()
-                table = _Sums()
+                table, n_runs = _Sums(), n_runs + 1
     if table.n_pairs:
         yield table.run()
 
 
 class _Sums:
-    """The hash tables of one run and the owners, pairs of host and language, they speak of."""
+    """The hash tables of one run, made once, and the owners, pairs of host and language, they speak of."""
 
     def __init__(self) -> None:
         self.types, self.pairs, self.n_types, self.n_pairs = empty_types(), empty_pairs(), 0, 0
@@ -97,19 +101,19 @@ class _Sums:
             )
 
     def run(self) -> pa.Table:
-        """The sums as a table of the schema RUN."""
-        offsets = self.types.offsets[: self.n_types + 1]
-        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(self.types.data[: offsets[-1]])]
+        """The sums as a table of the schema RUN; the hash tables are gone with it."""
+        offsets, data, rows = self.types.offsets[: self.n_types + 1], self.types.data, self.pairs.rows[: self.n_pairs]
+        del self.types, self.pairs
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data[: offsets[-1]])]
         pretokens = pa.LargeBinaryArray.from_buffers(pa.large_binary(), self.n_types, buffers)
         order = pc.sort_indices(pretokens)
-        ranks = np.empty(self.n_types, np.int64)
+        ranks = np.empty(self.n_types, np.int32)
         ranks[order.to_numpy()] = np.arange(self.n_types)
-        rows = self.pairs.rows[: self.n_pairs]
         types = ranks[rows[:, KEY] >> 32]
-        rows = rows[np.argsort(types, kind="stable")]
+        by = np.argsort(types, kind="stable")
         hosts, langs = self._owner_columns()
-        owners = rows[:, KEY] & 0xFFFFFFFF
-        columns = (hosts[owners], langs[owners], rows[:, COUNT].copy(), rows[:, DOCUMENTS].copy())
+        owners = rows[by, KEY] & 0xFFFFFFFF
+        columns = (hosts[owners], langs[owners], rows[by, COUNT], rows[by, DOCUMENTS])
         entries = pa.StructArray.from_arrays([pa.array(column) for column in columns], fields=list(ENTRY))
         starts = np.concatenate(([0], np.cumsum(np.bincount(types, minlength=self.n_types))))
         lists = pa.LargeListArray.from_arrays(pa.array(starts, pa.int64()), entries)

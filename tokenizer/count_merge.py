@@ -16,8 +16,11 @@ from .count_kernels import capped_sums
 
 __all__ = ["TARGET_ENTRIES", "Range", "cut_ranges", "merge_range", "sums_schema"]
 
-TARGET_ENTRIES = 1 << 18
-"""Entries (pre-token, host, language) added up at a time: some 150 bytes each. One pre-token is never cut in two."""
+TARGET_ENTRIES = 1 << 18, 1 << 20
+"""Least and most entries (pre-token, host, language) added up at a time: some 150 bytes each. One pre-token is never
+cut in two."""
+RANGES = 64
+"""Ranges wished for: more of them only where they would be too long, since each opens every run."""
 SAMPLES = 64
 """Places looked at in each run for every range that it could fill alone."""
 UNLIMITED = 1 << 62
@@ -34,8 +37,13 @@ def sums_schema(langs: Sequence[str]) -> pa.Schema:
     return pa.schema([("pretoken", pa.large_binary()), *((name, pa.int64()) for name in numbers)])
 
 
-def cut_ranges(runs: Sequence[Path], target: int = TARGET_ENTRIES) -> list[Range]:
-    """Ranges of pre-tokens, in order and without gaps, with some `target` entries each over all runs together."""
+def cut_ranges(runs: Sequence[Path], target: int | None = None) -> list[Range]:
+    """Ranges of pre-tokens, in order and without gaps, with some `target` entries each over all runs together.
+
+    By default a 64th of all entries, within TARGET_ENTRIES.
+    """
+    if target is None:
+        target = int(np.clip(sum(map(_n_entries, runs)) // RANGES, *TARGET_ENTRIES))
     samples: list[tuple[bytes, int]] = []
     for path in runs:
         with _opened(path) as table:
@@ -97,6 +105,11 @@ def _opened(path: Path) -> Iterator[pa.Table]:
         yield table
     finally:
         file.close()
+
+
+def _n_entries(path: Path) -> int:
+    with _opened(path) as table:
+        return int(table["entries"].chunk(0).offsets[-1].as_py()) if table.num_rows else 0
 
 
 def _sampled(table: pa.Table, step: int) -> Iterator[tuple[bytes, int]]:

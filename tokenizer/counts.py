@@ -87,13 +87,15 @@ def flat_counts(table: pa.Table) -> tuple[Bytes, Int64s, Int64s]:
     >>> bytes(data), offsets.tolist(), counts.tolist()
     (b' ab', [0, 1, 3], [1, 2])
     """
-    column = table["pretoken"].combine_chunks()
+    # Combining copies even a column that is one piece.
+    chunked = table["pretoken"]
+    column = chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
     _, starts, values = column.buffers()
     if len(column) == 0 or values is None:
         return np.empty(0, np.uint8), np.zeros(len(column) + 1, np.int64), np.zeros(len(column), np.int64)
     offsets = np.frombuffer(starts, np.int64)[column.offset : column.offset + len(column) + 1]
     data = np.frombuffer(values, np.uint8)[offsets[0] : offsets[-1]]
-    return data, offsets - offsets[0], table["count"].to_numpy()
+    return data, offsets - offsets[0] if offsets[0] else offsets, table["count"].to_numpy()
 
 
 def counts_hash(table: pa.Table) -> str:
@@ -123,7 +125,8 @@ def load_counts_manifest(path: Path) -> dict[str, Any]:
 def read_counts(path: Path) -> pa.Table:
     """The columns of COUNTS of a directory of counts; VerifyError where its file is missing or damaged."""
     try:
-        return pq.read_table(path / FILE, columns=COUNTS.names)
-    except (pa.ArrowInvalid, OSError) as error:
+        with pq.ParquetFile(path / FILE) as file:
+            return file.read(COUNTS.names).select(COUNTS.names).combine_chunks()
+    except (pa.ArrowInvalid, KeyError, OSError) as error:
         reason = " ".join(str(error).split())
         raise VerifyError(f"{path / FILE}: cannot be read ({reason}); count again into an empty folder") from None

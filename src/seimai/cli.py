@@ -163,6 +163,9 @@ def tokenizer_count(
     scheduler: Scheduler = "",
 ) -> None:
     """Count the pre-tokens of the `train` documents, for any number of trainings; the same command resumes."""
+    from seimai.tokenizer.memory import return_freed_memory
+
+    return_freed_memory()
     from seimai.pipeline.progress import Terminal
     from seimai.pipeline.run import Engine
     from seimai.show import console, print_rows
@@ -215,6 +218,9 @@ def tokenizer_train(
     scheduler: Scheduler = "",
 ) -> None:
     """Train a tokenizer with the Japanese and English split on the `train` documents, or on counts of them."""
+    from seimai.tokenizer.memory import return_freed_memory
+
+    return_freed_memory()
     from seimai.pipeline.progress import Terminal
     from seimai.pipeline.run import Engine
     from seimai.show import console, print_tokenizer

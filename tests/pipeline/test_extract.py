@@ -132,7 +132,15 @@ def test_refusal(page: bytes, reason: str | None) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [b"<a " * 900_000, b"<a " + b"x" * 4_000_000, b"<a " + b"\"'" * 2_000_000, (b"<a" + b" " * 99 + b"<") * 40_000],
+    [
+        b"<a " * 900_000,
+        b"<a " + b"x" * 4_000_000,
+        b"<a " + b"\"'" * 2_000_000,
+        (b"<a" + b" " * 99 + b"<") * 40_000,
+        b"<a " + b"/" * 1_000_000 + b"=",
+        b"<" + b"a" * 1_000_000,
+        b"<a '" * 300_000,
+    ],
 )
 def test_refusal_takes_linear_time(page: bytes) -> None:
     refusal(page, ExtractConfig(max_nodes=10**9))
