@@ -2,7 +2,7 @@
 
 FOLDER holds the running text (default: ../shared/data/text, or text under SEIMAI_DATA). CPU time, best of three, whole
 files; groups that a preset must switch on have rows of their own. datatrove runs in its environment PEERS/datatrove
-(`--peers`, default /tmp/peers; `pip install 'datatrove[processing,io]' lxml_html_clean spacy SudachiPy
+(`--peers`, default build/peers; `pip install 'datatrove[processing,io]' lxml_html_clean spacy SudachiPy
 sudachidict_core`): its rules compute their numbers with words cut once, on 40 documents.
 Exit code 1 when a goal is missed.
 """
@@ -158,7 +158,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     default = Path(os.environ.get("SEIMAI_DATA", ROOT.parent / "shared" / "data")) / "text"
     parser.add_argument("folder", nargs="?", type=Path, default=default)
-    parser.add_argument("--peers", type=Path, default=Path("/tmp/peers"))
+    parser.add_argument("--peers", type=Path, default=Path("build/peers"))
     options = parser.parse_args()
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "pyarrow"))
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}")

@@ -36,7 +36,8 @@ class Interleaving:
     """Rows of several groups, dealt out so that each group has its share after any number of rows.
 
     The largest group takes row m where floor(m·w + 1/2) steps up; the rows it leaves are dealt to the others the same
-    way, so that of n groups none is more than (1 + ln n)/2 rows off, two for up to twenty. So the count of a group after m rows is a formula, no carried state.
+    way, so that of n groups none is more than (1 + ln n)/2 rows off, two for up to twenty. The count of a group after
+    m rows is a formula; no state is carried.
 
     >>> deal = Interleaving(["ja", "en"], [(0, {"ja": 0.75, "en": 0.25})])
     >>> [numbers.tolist() for numbers in deal.place(np.arange(8))]

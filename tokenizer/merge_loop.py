@@ -161,7 +161,8 @@ def _first_pairs(words: Words, tokens: Tokens, max_chars: int, min_count: int) -
                 sizes[a << 8 | b] += 1
     sizes[totals < min_count] = 0
     n_slots, n_places = np.count_nonzero(sizes), np.sum(sizes)
-    pairs = _empty_pairs(4 * n_slots + SPARE, n_places + n_places // 4 + SPARE)
+    # Room for what the commonest pair may need, so that the first merge does not copy the pool at its longest.
+    pairs = _empty_pairs(4 * n_slots + SPARE, n_places + max(n_places // 4, 2 * np.max(sizes)) + SPARE)
     next_place, slot, start = np.full(1 << 16, -1, np.int64), 0, np.int64(0)
     for code in np.flatnonzero(sizes):
         key = (np.int64(code >> 8) << ID_BITS) | (code & 255)

@@ -106,11 +106,13 @@ def train_tokenizer(
             save(vocabulary, missing[size], {**facts, "asked": size})
         told.end("train")
     rows = _curve(out, wanted, shards, manifest) if vocab_sizes else []
-    found = load(wanted[max(wanted)])
+    if not missing:
+        load(wanted[max(wanted)])  # raises where what stands there is damaged
+    found = load_manifest(wanted[max(wanted)])
     sample = {lang: sums for lang, sums in manifest["sample"].items() if sums["documents"]}
     places = tuple(wanted[size] for size in sorted(wanted))
     return TrainSummary(
-        found.fingerprint, found.vocab_size, manifest["n_pretokens"], sample, places, rows, reused=not missing
+        found["fingerprint"], found["vocab_size"], manifest["n_pretokens"], sample, places, rows, reused=not missing
     )
 
 
