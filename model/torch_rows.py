@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
@@ -26,7 +27,7 @@ class RowDataset(IterableDataset[dict[str, Tensor]]):
     `row_tokens + 1` and the labels are the inputs with −100 at every segment's first token: the same pairs.
 
     It yields the global batch and leaves sharding to the host loop, unless `ranks` is above 1: then it yields this
-    rank's rows, and the host must not shard again. Use it with `num_workers` 0 or 1: more would repeat every row.
+    rank's rows, the host must not shard again, and rank and ranks must be those of the process group. Use it with `num_workers` 0 or 1: more would repeat every row.
     `state_dict` and `load_state_dict` are those of torchdata's StatefulDataLoader; the state is one number.
 
     >>> from seimai.model.torch_rows import RowDataset
@@ -63,6 +64,11 @@ class RowDataset(IterableDataset[dict[str, Tensor]]):
         worker = get_worker_info()
         if worker is not None and worker.num_workers > 1:
             raise ConfigError(f"num_workers = {worker.num_workers}: every worker would repeat every row; use 0 or 1")
+        if self.ranks > 1 and dist.is_available() and dist.is_initialized():
+            there = dist.get_rank(), dist.get_world_size()
+            if there != (self.rank, self.ranks):
+                given = f"rank {self.rank} of {self.ranks}, but this process is rank {there[0]} of {there[1]}"
+                raise ConfigError(f"{given}; give these, and turn the host loop's own sharding off")
         end = self.last_step * self.rows_per_step
         while self._next < end:
             step, place = divmod(self._next, self.rows_per_step)

@@ -46,6 +46,7 @@ def words_of(data: NDArray[np.uint8], pieces: Pieces, n_tokens: int) -> Words:
     blocks = np.arange(0, n_positions, 1 << BLOCK_BITS)
     block_group = np.searchsorted(group_starts, blocks, side="right").astype(np.int32) - 1
     # Two numbers are kept for the gap and for what a merge hollows out.
+    del ends, blocks, firsts
     dtype = np.uint16 if n_tokens + 2 <= 1 << 16 else np.uint32
     rank = np.empty(256, dtype)
     rank[BYTE_ORDER] = np.arange(256, dtype=dtype)

@@ -79,6 +79,16 @@ def test_workers_that_would_repeat_rows_are_refused(order: Order) -> None:
         list(DataLoader(RowDataset(order, last_step=2), batch_size=4, num_workers=2))
 
 
+def test_ranks_of_another_process_group_are_refused(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: 1)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
+    with pytest.raises(ConfigError, match=r"rank 0 of 2, but this process is rank 1 of 2"):
+        list(RowDataset(order, last_step=1, rank=0, ranks=2))
+    assert len(list(RowDataset(order, last_step=1, rank=1, ranks=2))) == 4
+    assert len(list(RowDataset(order, last_step=1))) == 8
+
+
 @pytest.mark.parametrize("options", [{"last_step": 2, "first_step": 3}, {"last_step": 2, "rank": 0, "ranks": 3}])
 def test_what_is_refused(order: Order, options: dict[str, int]) -> None:
     with pytest.raises(ConfigError):
