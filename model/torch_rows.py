@@ -27,7 +27,8 @@ class RowDataset(IterableDataset[dict[str, Tensor]]):
     `row_tokens + 1` and the labels are the inputs with −100 at every segment's first token: the same pairs.
 
     It yields the global batch and leaves sharding to the host loop, unless `ranks` is above 1: then it yields this
-    rank's rows, the host must not shard again, and rank and ranks must be those of the process group. Use it with `num_workers` 0 or 1: more would repeat every row.
+    rank's rows, the host must not shard again, and rank and ranks must be those of the process group. Use it with
+    `num_workers` 0 or 1: more would repeat every row.
     `state_dict` and `load_state_dict` are those of torchdata's StatefulDataLoader; the state is one number.
 
     >>> from seimai.model.torch_rows import RowDataset

@@ -161,8 +161,10 @@ def _first_pairs(words: Words, tokens: Tokens, max_chars: int, min_count: int) -
                 sizes[a << 8 | b] += 1
     sizes[totals < min_count] = 0
     n_slots, n_places = np.count_nonzero(sizes), np.sum(sizes)
-    # Room for what the commonest pair may need, so that the first merge does not copy the pool at its longest.
-    pairs = _empty_pairs(4 * n_slots + SPARE, n_places + max(n_places // 4, 2 * np.max(sizes)) + SPARE)
+    # Room for what the commonest pair may need, so that the first merge does not copy the pool at its longest. Bytes
+    # that lack others come first where the rule is on.
+    sides = 1 if np.any(tokens.missing > 0) else 2
+    pairs = _empty_pairs(4 * n_slots + SPARE, n_places + max(n_places // 4, sides * np.max(sizes)) + SPARE)
     next_place, slot, start = np.full(1 << 16, -1, np.int64), 0, np.int64(0)
     for code in np.flatnonzero(sizes):
         key = (np.int64(code >> 8) << ID_BITS) | (code & 255)
@@ -303,8 +305,10 @@ def merge_loop(
             continue
         key, new = pairs.keys[merged], 256 + done
         a, b = key >> ID_BITS, key & ID_MASK
-        # A pair has at most one new neighbour per place and per token, on either side.
-        most_slots, most_places = 2 * min(pairs.sizes[merged], new), 2 * pairs.sizes[merged]
+        # A pair has at most one new neighbour per place and per token on either side, an unfinished one on its right.
+        tokens.missing[new] = max(tokens.missing[a] - 1, 0)
+        sides = 1 if tokens.missing[new] > 0 else 2
+        most_slots, most_places = sides * min(pairs.sizes[merged], new), sides * pairs.sizes[merged]
         if state[0] + most_slots > len(pairs.keys) or state[1] + most_places > len(pairs.pool):
             n_slots, n_places = _keep_live(pairs, state[0], words.symbols, tokens.lengths, min_count)
             pairs = _with_room(pairs, n_slots, n_places, most_slots + SPARE, most_places + SPARE)
@@ -318,7 +322,6 @@ def merge_loop(
             tokens.lengths[a] + tokens.lengths[b],
             tokens.chars[a] + tokens.chars[b],
         )
-        tokens.missing[new] = max(tokens.missing[a] - 1, 0)
         places = pairs.pool[pairs.starts[merged] : pairs.starts[merged] + pairs.sizes[merged]]
         if len(places) > len(found):
             found = np.empty((len(places), 2), words.symbols.dtype)
