@@ -30,11 +30,15 @@ lint: setup
 
 check: lint test
 
-# Long proofs, about half an hour: kills and clusters, memory, two workers against one.
+# Long proofs, about an hour: kills and clusters, memory, two workers against one (half an hour); every split in three
+# engines (20 minutes), ids of three encoders and Unigram against SentencePiece (3).
 prove: setup
 	$(BIN)/python bench/faults.py
 	$(BIN)/python bench/memory.py
 	$(BIN)/python bench/scaling.py
+	$(BIN)/python bench/split_parity.py
+	$(BIN)/python bench/id_parity.py
+	$(BIN)/python bench/unigram_parity.py
 
 # Resolve everything anew in an empty environment and pin it.
 lock:

@@ -90,7 +90,7 @@ def prepare(
         at += 1
         sums[at] = value
     for k in range(n):
-        marks[k] = table[codes[k]]
+        marks[k] = table[np.uint32(codes[k])]
     filled = 0
     for text in range(len(offsets) - 1):
         for k in range(offsets[text], offsets[text + 1]):

@@ -105,14 +105,14 @@ def _symbols(codes: I32, numbers: I32, seen: I32, times: I32, symbols: I32) -> i
     """Number the distinct characters from 1 on, in order of appearance; times[number]. Returns how many there are."""
     found = 0
     for k in range(len(codes)):
-        number = numbers[codes[k]]
+        number = numbers[np.uint32(codes[k])]
         if number == 0:
             seen[found] = codes[k]
             found += 1
             number = found
             numbers[codes[k]], times[number] = number, 0
         symbols[k] = number
-        times[number] += 1
+        times[np.uint32(number)] += 1
     for k in range(found):
         numbers[seen[k]] = 0
     return found
@@ -133,7 +133,7 @@ def _pairs(symbols: I32, n: int, bits: int, names: I32, firsts: I32, times: I32)
     for pair in range(1 << 2 * bits):
         names[pair] = 0
     for k in range(n):
-        names[symbols[k] << bits | symbols[k + 1]] += 1
+        names[np.uint32(symbols[k]) << np.uint32(bits) | np.uint32(symbols[k + 1])] += 1
     found, times[0] = 1, 0
     for pair in range(1 << 2 * bits):
         if names[pair]:
@@ -152,18 +152,19 @@ def _sort_digits(words: U64, spare: U64, n: int, low: int, passes: int, width: i
     size, width_u, low_u = 1 << width, np.uint64(width), np.uint64(low)
     mask = np.uint64(size - 1)
     for number in range(passes):
-        base, total = number * size, 0
-        for place in range(base, base + size):
-            count = digits[place]
-            digits[place] = total
+        places, total = digits[number * size : (number + 1) * size], 0
+        for digit in range(size):
+            count = places[digit]
+            places[digit] = total
             total += count
         source, target = (spare, words) if number & 1 else (words, spare)
         shift = low_u + np.uint64(number) * width_u
+        # Indices without a sign: numba would ask each of the others whether it counts from the end.
         for k in range(n):
             word = source[k]
-            place = base + int64(word >> shift & mask)
-            target[digits[place]] = word
-            digits[place] += 1
+            place = places[word >> shift & mask]
+            target[np.uint32(place)] = word
+            places[word >> shift & mask] = place + 1
     return passes & 1 == 1
 
 
@@ -209,11 +210,12 @@ def _sort_pairs(
             word = word << width_u | np.uint64(names[symbols[k] << bits | symbols[k + 1]])
         for k in range(start, n, 2):
             at = k + LONGEST - 2
-            word = (word << width_u | np.uint64(names[symbols[at] << bits | symbols[at + 1]])) & mask
+            pair = np.uint32(symbols[at]) << np.uint32(bits) | np.uint32(symbols[at + 1])
+            word = (word << width_u | np.uint64(names[pair])) & mask
             grams[k] = word
-            place = int64(word & small)
-            words[digits[place]] = word
-            digits[place] += 1
+            place = digits[word & small]
+            words[np.uint32(place)] = word
+            digits[word & small] = place + 1
     _sort_digits(words, spare, n, width, int64(PAIRS - 1), width, digits[1 << width :])
     # A table, for a division would take longer than all the rest.
     shifts = np.zeros(65, np.uint64)
@@ -222,14 +224,15 @@ def _sort_pairs(
     shared = np.zeros(65, np.uint8)
     for zeros in range(64):
         shared[zeros] = 2 * (PAIRS - 1 - min((63 - zeros) // width, PAIRS - 1))
+    shared[64] = LONGEST - 1
     agree[0] = 0
     last = words[0]
     for k in range(1, n):
         word = words[k]
-        zeros = _leading_zeros(word ^ last)
+        zeros = np.uint64(_leading_zeros(word ^ last))
         shift = shifts[zeros]
-        same = firsts[int64(word >> shift & small)] == firsts[int64(last >> shift & small)]
-        agree[k] = shared[zeros] + same if zeros < 64 else LONGEST
+        # Equal words have no zero at all before them: nine, and one for equal first symbols.
+        agree[k] = shared[zeros] + (firsts[word >> shift & small] == firsts[last >> shift & small])
         last = word
 
 
@@ -296,7 +299,7 @@ def _sort_run(words: U64, spare: U64, first: int, last: int, low: int, n_bits: i
     for k in range(first, last):
         word = words[k] >> np.uint64(low)
         for number in range(passes):
-            digits[number << width | int64(word & mask)] += 1
+            digits[np.uint64(number << width) | word & mask] += 1
             word >>= np.uint64(width)
     if _sort_digits(words[first:last], spare[first:last], n, low, passes, width, digits):
         for k in range(first, last):
@@ -347,7 +350,7 @@ def _copied_words(
     bits = 3
     while 1 << bits < 4 * n_copied:
         bits += 1
-    mask, shift, sieve_shift = (1 << bits) - 1, np.uint64(64 - bits), np.uint64(64 - SIEVE_BITS)
+    mask, shift, sieve_shift = np.uint64((1 << bits) - 1), np.uint64(64 - bits), np.uint64(64 - SIEVE_BITS)
     for place in range(1 << bits):
         table[place] = 0
     for place in range(1 << SIEVE_BITS):
@@ -357,22 +360,22 @@ def _copied_words(
     for k in range(1, n):
         if agree[k] == LONGEST and agree[k - 1] < LONGEST:
             value = words[k] * BASE
-            place = int64(value >> shift)
+            place = value >> shift
             while table[place] != 0:
-                place = (place + 1) & mask
+                place = (place + one) & mask
             table[place] = words[k] << two | one
-            sieve[int64(value >> sieve_shift)] = 1
+            sieve[value >> sieve_shift] = 1
     # Most places are none: what the sieve holds is gathered without a branch.
     n_found = 0
     for k in range(n):
         found[n_found] = k
-        n_found += sieve[int64((grams[k] * BASE) >> sieve_shift)]
+        n_found += sieve[(grams[k] * BASE) >> sieve_shift]
     for number in range(n_found):
-        k = int64(found[number])
+        k = np.uint32(found[number])
         word = grams[k]
-        place = int64((word * BASE) >> shift)
+        place = (word * BASE) >> shift
         while table[place] != 0 and table[place] >> two != word:
-            place = (place + 1) & mask
+            place = (place + one) & mask
         entry = table[place]
         if entry != 0:
             copied[k] = entry & two != 0

@@ -126,5 +126,6 @@ def _decode(
         offsets[text + 1] = filled
     classes = np.empty(filled, np.uint8)
     for k in range(filled):
-        classes[k] = blocks[block_of[codes[k] >> 8], codes[k] & 255]
+        code = np.uint32(codes[k])
+        classes[k] = blocks[block_of[code >> np.uint32(8)], code & np.uint32(255)]
     return codes[:filled], classes, offsets

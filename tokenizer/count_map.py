@@ -24,8 +24,8 @@ OTHER = "other"
 """Name for all languages beyond the ones a table has columns for."""
 
 FLUSH_PAIRS = 3 << 16
-"""Sums held before they become the first run: some 150 bytes each at the worst moment. Three quarters of a power of two,
-so that the last texts before do not double the tables."""
+"""Sums held before they become the first run: some 150 bytes each at the worst moment. Three quarters of a power of
+two, so that the last texts before do not double the tables."""
 MAX_FLUSH_PAIRS = 3 << 18
 """The same of later runs, twice as many after every fourth: little text takes little memory, much text few runs."""
 RUNS_OF_A_SIZE = 4

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seimai.tokenizer import count_map
+from seimai.tokenizer.count_kernels import STEP
 from seimai.tokenizer.count_map import choose, count_runs
 from seimai.tokenizer.count_sample import ALL
 from seimai.tokenizer.counts import finder
@@ -100,3 +101,22 @@ def test_only_training_documents_below_the_threshold_are_chosen() -> None:
     assert choose(batch, {"ja": 0}, 1).num_rows == choose(batch, {"en": ALL}, 1).num_rows == 0
     backwards = choose(batch.take(pa.array(range(399, -1, -1))), {"ja": ALL // 2}, 1).column("id").to_pylist()
     assert backwards == half[::-1]
+
+
+@pytest.mark.parametrize("cap", [0, 3])
+def test_a_text_of_more_pretokens_than_room_is_made_for_at_a_time(cap: int) -> None:
+    words = [f"w{'abcdefghij'[n % 10]}{n % 7 * 'x'} " for n in range(3 * STEP)]
+    text = "".join(words)
+    counts = Counter(finder(split_pattern())(text))
+    found = _sums([{"text": text, "lang": "en", "host": None}], cap=cap)
+    assert {key[0].decode(): value for key, value in found.items()} == {
+        word: (min(n, cap or n), 1) for word, n in counts.items()
+    }
+
+
+def test_later_runs_are_longer() -> None:
+    rows = [{"text": f"a{n:05d} b", "lang": "en", "host": "x"} for n in range(3000)]
+    batches = [pa.RecordBatch.from_pylist(rows[at : at + 3], SCHEMA) for at in range(0, len(rows), 3)]
+    runs = count_runs(batches, pattern=split_pattern(3), langs=LANGS, cap=0, flush_pairs=20)
+    sizes = [run.num_rows for run in runs][:-1]
+    assert max(sizes[:4]) < 40 <= min(sizes[4:8]) <= max(sizes[4:8]) < 80 <= min(sizes[8:])

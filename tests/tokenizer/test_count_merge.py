@@ -82,3 +82,8 @@ def test_a_host_gives_at_most_its_cap_in_proportion(entries: list[tuple[int, int
                 part = sum(count for _, h, code, count in own if h == host and code == lang)
                 exact += part * min(cap, total) / total
             assert abs(sums[kind, lang] - exact) < max(1, len(named))
+
+
+def test_little_is_one_range_without_being_told(runs: list[Path]) -> None:
+    assert cut_ranges(runs) == [(b"", None)]
+    assert cut_ranges([]) == [(b"", None)]

@@ -68,7 +68,7 @@ def test_engines_cut_shared_texts_alike(parity: ModuleType) -> None:
     if not folder.is_dir():
         pytest.skip(f"no texts in {folder}; set SEIMAI_DATA to the folder that holds text/")
     for path in sorted(folder.glob("*.jsonl.zst")):
-        texts = parity._texts(path)
+        texts = parity.texts_of(path)
         chosen = [text for at, text in enumerate(texts) if sum(map(len, texts[:at])) < SHARED_CHARS][:200]
         assert parity.differences("ja-en", chosen)[1] == []
 

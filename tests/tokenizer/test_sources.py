@@ -127,3 +127,15 @@ def test_an_address_gives_its_host_and_odd_fields_are_no_host(tmp_path: Path) ->
     path.write_text("\n".join(map(json.dumps, rows)))
     [shard] = open_sources(path)
     assert [row["host"] for row in _documents(shard)] == ["example.org", None, "h"]
+
+
+@pytest.mark.parametrize("max_chars", [1, 10, 1000])
+def test_a_batch_ends_where_its_texts_are_long_enough(tmp_path: Path, max_chars: int) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"text": "x" * size}) + "\n" for size in (3, 0, 9, 1, 30, 2)))
+    shard = open_sources(path)[0]
+    whole, cut = (pa.Table.from_batches(batches(shard, max_chars=most)) for most in (None, max_chars))
+    assert cut.equals(whole)
+    sizes = [[len(text) for text in batch.column("text").to_pylist()] for batch in batches(shard, max_chars=max_chars)]
+    assert all(sum(each[:-1]) < max_chars for each in sizes)
+    assert all(sum(each) >= max_chars for each in sizes[:-1])
