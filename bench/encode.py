@@ -2,7 +2,7 @@
 
 One core and two, against `tokenizers` called plainly (a text at a time, and its fastest way, batches without offsets),
 tiktoken with our merges and pattern, and SentencePiece (BPE of as many ids, trained on the same text) where it is
-installed. All read the same texts; ids of the first three are compared. Exit code 1 where another is faster.
+installed. All read the same texts; ids of the first four are compared. Exit code 1 where `tokenizers` is faster.
 """
 
 import argparse
@@ -181,7 +181,7 @@ def main() -> int:
                     assert way(tokenizer, each) == expected, label
                 alone, both = timed(way, tokenizer, each), on_two(way, tokenizer, each)
                 first = first or alone
-                slower |= alone < first
+                slower |= label.startswith("tokenizers") and alone < first
                 print(f"{label:32} {size / alone / 1e6:12.2f} {size / both / 1e6:9.2f} {alone / first:8.1f}x")
     return int(slower)
 

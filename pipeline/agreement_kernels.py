@@ -83,39 +83,43 @@ def _tally(
         # The last order - 1 places begin no n-gram; filled up with nothing they were all different.
         out[at + 2], out[at + 3] = distinct - (order - 1), repeated
     if n >= 5:
-        out[FREQUENT] = _frequent(agree, n, out[4 * 3 + 2], out[4 * 3 + 3], begins)
+        out[FREQUENT] = _frequent(agree, n, out[4 * 3 + 2], out[4 * 3 + 3], out[4 * 3 + 1], begins)
 
 
 @jit
-def _frequent(agree: NDArray[np.uint8], n: int, n_distinct: int, n_repeated: int, begins: NDArray[np.int32]) -> int:
+def _frequent(
+    agree: NDArray[np.uint8], n: int, n_distinct: int, n_repeated: int, most: int, begins: NDArray[np.int32]
+) -> int:
     """How often the sqrt(n_distinct) most frequent 5-grams stand together, of those that stand more than once."""
     wanted = min(int64(np.sqrt(n_distinct)), n_repeated)
     if wanted == 0:
         return 0
-    few, many, n_many = np.zeros(FEW_TIMES, np.int64), np.empty(n // FEW_TIMES + 1, np.int64), 0
+    times = min(most, int64(FEW_TIMES - 1))
+    few, many, n_many = np.zeros((times + 1) * 4, np.int32), np.empty(n // FEW_TIMES + 1, np.int64), 0
     # Where runs begin is gathered without a branch, for most are short.
     n_begins = 0
     for k in range(1, n):
         begins[n_begins] = k
         n_begins += agree[k] < 5
     begins[n_begins] = n
+    # Four tables: a count waits for the same count before it.
     before = 0
     for k in range(n_begins + 1):
         run, before = int64(begins[k]) - before, int64(begins[k])
         if run < FEW_TIMES:
-            few[np.uint64(run)] += 1
+            few[np.uint64(run << 2 | k & 3)] += 1
         else:
             many[n_many] = run
             n_many += 1
-    total, times = 0, int64(FEW_TIMES - 1)
+    total = 0
     while n_many and wanted > 0:
-        most = 0
+        best = 0
         for k in range(n_many):
-            most = k if many[k] > many[most] else most
-        total, wanted, n_many = total + many[most], wanted - 1, n_many - 1
-        many[most] = many[n_many]
+            best = k if many[k] > many[best] else best
+        total, wanted, n_many = total + many[best], wanted - 1, n_many - 1
+        many[best] = many[n_many]
     while wanted > 0:
-        taken = min(wanted, few[times])
+        taken = min(wanted, few[4 * times] + few[4 * times + 1] + few[4 * times + 2] + few[4 * times + 3])
         total, wanted, times = total + taken * times, wanted - taken, times - 1
     return total
 

@@ -105,8 +105,8 @@ class Vocabulary:
         scores = (
             [None] * self.vocab_size if self.scores is None else [*self.scores.tolist(), *[None] * len(self.specials)]
         )
-        rows = enumerate(zip(self.token_bytes, scores, strict=True))
-        table = [[i, token.hex(), score, i >= self.n_ordinary] for i, (token, score) in rows]
+        rows, n_ordinary = enumerate(zip(self.token_bytes, scores, strict=True)), self.n_ordinary
+        table = [[i, token.hex(), score, i >= n_ordinary] for i, (token, score) in rows]
         return fingerprint({"tokens": table, "merges": self.merges.tolist(), "split": self.pattern})
 
 
