@@ -65,8 +65,8 @@ def sort_places(codes: I32, offsets: I64, numbers: I32, agree: U8, copied: Bools
     words, spare = np.empty(longest, np.uint64), np.empty(longest, np.uint64)
     grams, table = np.zeros(longest + 2 * LONGEST, np.uint64), np.empty(8, np.uint64)
     digits, sieve = np.empty(PAIRS << 12, np.int32), np.empty(1 << SIEVE_BITS, np.uint8)
-    pair_names, firsts = np.zeros(1 << 14, np.int32), np.zeros(MAX_PAIRS, np.int32)
-    pair_times = np.zeros(MAX_PAIRS, np.int32)
+    pair_names, firsts = np.zeros(1 << 14, np.int32), np.zeros(1 << 14, np.int32)
+    pair_times = np.zeros(1 << 14, np.int32)
     for text in range(len(offsets) - 1):
         part = codes[offsets[text] : offsets[text + 1]]
         n, near, again = len(part), agree[offsets[text] : offsets[text + 1]], copied[offsets[text] : offsets[text + 1]]
@@ -81,10 +81,11 @@ def sort_places(codes: I32, offsets: I64, numbers: I32, agree: U8, copied: Bools
             bits += 1
         # Names of pairs cost one look at every possible pair.
         n_pairs = MAX_PAIRS + 1
-        if bits <= 7 and 1 << 2 * bits <= 8 * n:
-            n_pairs = _pairs(symbols, n, bits, pair_names, firsts, pair_times)
+        stride = n_symbols + 1
+        if stride * stride <= min(1 << 14, 8 * n):
+            n_pairs = _pairs(symbols, n, stride, pair_names, firsts, pair_times)
         if n_pairs <= MAX_PAIRS:
-            _sort_pairs(*(symbols, n, bits, n_pairs, pair_names, firsts, pair_times, words, spare, grams, digits, near))
+            _sort_pairs(*(symbols, n, stride, n_pairs, pair_names, firsts, pair_times, words, spare, grams, digits, near))
         else:
             _sort_places(symbols, n, bits, words, spare, grams, digits, near)
         n_copied = 0
@@ -128,18 +129,21 @@ def _entropy(n: int, n_symbols: int, times: I32) -> float:
 
 
 @jit
-def _pairs(symbols: I32, n: int, bits: int, names: I32, firsts: I32, times: I32) -> int:
-    """names[first << bits | second]: from 1 on, in order; firsts[name]: first symbol; times[name]. How many, with 0."""
-    for pair in range(1 << 2 * bits):
+def _pairs(symbols: I32, n: int, stride: int, names: I32, firsts: I32, times: I32) -> int:
+    """names[first * stride + second]: from 1 on, in order; firsts[name]: first symbol; times[name]. How many, with 0."""
+    stride_u = np.uint32(stride)
+    for pair in range(stride * stride):
         names[pair] = 0
     for k in range(n):
-        names[np.uint32(symbols[k]) << np.uint32(bits) | np.uint32(symbols[k + 1])] += 1
-    found, times[0] = 1, 0
-    for pair in range(1 << 2 * bits):
-        if names[pair]:
-            if found < MAX_PAIRS:
-                times[found], names[pair], firsts[found] = names[pair], found, pair >> bits
-            found += 1
+        names[np.uint32(symbols[k]) * stride_u + np.uint32(symbols[k + 1])] += 1
+    found = int64(1)
+    times[0] = 0
+    for first in range(1, stride):
+        # Without a branch: which pairs there are is not foreseen.
+        for pair in range(first * stride, (first + 1) * stride):
+            count = names[pair]
+            times[found], firsts[found], names[pair] = count, first, found * (count > 0)
+            found += count > 0
     return found
 
 
@@ -172,7 +176,7 @@ def _sort_digits(words: U64, spare: U64, n: int, low: int, passes: int, width: i
 def _sort_pairs(
     symbols: I32,
     n: int,
-    bits: int,
+    stride: int,
     n_pairs: int,
     names: I32,
     firsts: I32,
@@ -195,7 +199,7 @@ def _sort_pairs(
         for name in range(1 << width):
             digits[number << width | name] = times[name] if name < n_pairs else 0
         for k in range(min(ahead, n)):
-            digits[number << width | names[symbols[k] << bits | symbols[k + 1]]] -= 1
+            digits[number << width | names[symbols[k] * stride + symbols[k + 1]]] -= 1
         digits[number << width] += min(ahead, n)
     total = 0
     for name in range(1 << width):
@@ -207,10 +211,10 @@ def _sort_pairs(
     for start in range(2):
         word = np.uint64(0)
         for k in range(start, start + LONGEST - 2, 2):
-            word = word << width_u | np.uint64(names[symbols[k] << bits | symbols[k + 1]])
+            word = word << width_u | np.uint64(names[symbols[k] * stride + symbols[k + 1]])
         for k in range(start, n, 2):
             at = k + LONGEST - 2
-            pair = np.uint32(symbols[at]) << np.uint32(bits) | np.uint32(symbols[at + 1])
+            pair = np.uint32(symbols[at]) * np.uint32(stride) + np.uint32(symbols[at + 1])
             word = (word << width_u | np.uint64(names[pair])) & mask
             grams[k] = word
             place = digits[word & small]

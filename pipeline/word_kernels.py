@@ -37,8 +37,6 @@ WORD_COUNTS = (
 WORDS, PLAIN_WORDS, PLAIN_WORD_CHARS, ALPHA_WORDS, STOPS_SEEN, JA_STOPS_SEEN, DT_WORDS, DT_WORD_CHARS = range(8)
 WORD_CHARS, TOP_WORD, DUP_WORD, TOP_PLAIN, ALL_DUP_WORD, ALL_WORD = 8, 9, 12, 18, 21, 27
 LONGEST = 10
-LONGEST_STOP = 4
-"""Characters of the longest stop word."""
 
 SYMBOL, SPACE, LETTER, HEBREW, NUMERIC, EXTEND_NUM_LET, KATAKANA, LONG, HIRAGANA, HAN, OTHER_LETTER = range(11)
 EXTEND, ZWJ, MID_LETTER, MID_NUM, MID_NUM_LET, SINGLE_QUOTE, DOUBLE_QUOTE, REGIONAL, PICTURE = range(11, 20)
@@ -231,9 +229,7 @@ def count_words(
     table, numbers = np.empty(1 << bits, np.uint64), np.empty(1 << bits, np.int32)
     places, names, tally = np.empty(longest, np.int32), np.empty(longest, np.int32), np.empty(longest, np.int32)
     hashes, lengths = np.empty(longest, np.uint64), np.empty(longest + 1, np.int64)
-    sieve = np.zeros(256, np.uint8)
-    for k in range(len(stops)):
-        sieve[stops[k] >> np.uint64(56)] = 1
+    keys, sieve = _sieve(stops)
     for text in range(len(bounds) - 1):
         first, last = bounds[text], bounds[text + 1]
         out = counts[text]
@@ -243,7 +239,7 @@ def count_words(
             starts[first:last],
             ends[first:last],
             flags[first:last],
-            stops,
+            keys,
             n_gopher,
             sieve,
             hashes,
@@ -254,13 +250,28 @@ def count_words(
 
 
 @jit
+def _sieve(stops: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    """The stop words' hashes from place 1 on, and the place of a hash by its high bits, as many as tell all apart."""
+    keys, bits, clash = np.zeros(len(stops) + 1, np.uint64), 7, True
+    sieve = np.zeros(1 << bits, np.uint8)
+    while clash:
+        bits, clash = bits + 1, False
+        sieve = np.zeros(1 << bits, np.uint8)
+        for k in range(len(stops)):
+            keys[k + 1], place = stops[k], stops[k] >> np.uint64(64 - bits)
+            clash |= sieve[place] != 0
+            sieve[place] = k + 1
+    return keys, sieve
+
+
+@jit
 def _describe(
     sums: NDArray[np.uint64],
     powers: NDArray[np.uint64],
     starts: NDArray[np.int32],
     ends: NDArray[np.int32],
     flags: NDArray[np.uint16],
-    stops: NDArray[np.uint64],
+    keys: NDArray[np.uint64],
     n_gopher: int,
     sieve: NDArray[np.uint8],
     hashes: NDArray[np.uint64],
@@ -269,10 +280,14 @@ def _describe(
 ) -> None:
     """Gopher's counts over the words of one text; the words' hashes, and characters up to each."""
     n, plain_words, plain_chars, alpha_words, dt_words, dt_chars, seen = len(starts), 0, 0, 0, 0, 0, 0
-    lengths[0] = 0
+    lengths[0], bits = 0, 0
+    while 1 << bits < len(sieve):
+        bits += 1
+    shift = np.uint64(64 - bits)
+    # Indices without a sign: numba would ask each of the others whether it counts from the end.
     for k in range(n):
-        first, end = int64(starts[k]), int64(ends[k])
-        size, flag = end - first, flags[k]
+        first, end = np.uint32(starts[k]), np.uint32(ends[k])
+        size, flag = int64(end) - int64(first), flags[k]
         plain, dt = flag & PLAIN_BIT != 0, flag & NOT_PUNCTUATION_BIT != 0
         plain_words += plain
         plain_chars += size if plain else 0
@@ -280,15 +295,14 @@ def _describe(
         dt_words += dt
         dt_chars += size if dt else 0
         # The length joins so that no leading NUL is lost; the product spreads what low bits lack over the high ones.
-        value = (sums[end] - sums[first] * powers[size] + np.uint64(size)) * BASE
+        value = (sums[end] - sums[first] * powers[np.uint64(size)] + np.uint64(size)) * BASE
         hashes[k], lengths[k + 1] = value, lengths[k] + size
-        if size <= LONGEST_STOP and sieve[value >> np.uint64(56)]:
-            for stop in range(len(stops)):
-                seen |= (value == stops[stop]) << stop
+        stop = sieve[value >> shift]
+        seen |= int64(value == keys[stop]) << int64(stop)
     out[WORDS], out[PLAIN_WORDS], out[PLAIN_WORD_CHARS], out[ALPHA_WORDS] = n, plain_words, plain_chars, alpha_words
     out[DT_WORDS], out[DT_WORD_CHARS], out[WORD_CHARS] = dt_words, dt_chars, lengths[n]
-    for stop in range(len(stops)):
-        out[STOPS_SEEN if stop < n_gopher else JA_STOPS_SEEN] += seen >> stop & 1
+    for number in range(1, len(keys)):
+        out[STOPS_SEEN if number <= n_gopher else JA_STOPS_SEEN] += seen >> number & 1
 
 
 @jit
@@ -304,21 +318,21 @@ def _number(
     bits = 2
     while 1 << bits < 2 * n:
         bits += 1
-    mask, shift, found = (1 << bits) - 1, np.uint64(64 - bits), 0
+    mask, shift, one, found = np.uint64((1 << bits) - 1), np.uint64(64 - bits), np.uint64(1), 0
     table[: 1 << bits] = 0
     for k in range(n):
         # 0 marks a free place; keys are names below 2^31 in pairs or hashes, for which one value in 2^64 is doubled.
         key = keys[k] + np.uint64(1)
         key += np.uint64(key == 0)
-        place = int64(((key ^ (key >> np.uint64(32))) * BASE) >> shift)
+        place = ((key ^ (key >> np.uint64(32))) * BASE) >> shift
         while table[place] != 0 and table[place] != key:
-            place = (place + 1) & mask
+            place = (place + one) & mask
         if table[place] == 0:
             table[place], numbers[place], tally[found] = key, found, 0
             found += 1
         name = numbers[place]
         names[k] = name
-        tally[name] += 1
+        tally[np.uint32(name)] += 1
     return found
 
 
@@ -341,7 +355,7 @@ def _keep_repeated(
     left, top, top_place = int64(0), int64(1), int64(0)
     for k in range(n):
         name = names[k]
-        times = int64(tally[name])
+        times = int64(tally[np.uint32(name)])
         if times > top:
             top, top_place = times, int64(places[k])
         # Stored whether it stays or not: which of the two is not foreseen.
