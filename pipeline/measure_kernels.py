@@ -211,16 +211,14 @@ def _western(codes: NDArray[np.int32], out: NDArray[np.int64]) -> None:
 @jit
 def _longest_run(codes: NDArray[np.int32]) -> int:
     """The longest run of one character; leaps as far as the best so far."""
-    n, at = len(codes), 0
-    # Runs of two, three, four: short loops for the compiler to take many characters at once, as most texts end here.
-    twos, threes, fours = 0, 0, 0
+    n, twos, threes, fours = len(codes), 0, 0, 0
+    # Most texts have no run of four but a heading's rule: the compiler takes many characters at once to find that out.
     for k in range(n - 3):
         two = codes[k] == codes[k + 1]
         three = two & (codes[k + 1] == codes[k + 2])
         twos, threes, fours = twos + two, threes + three, fours + (three & (codes[k + 2] == codes[k + 3]))
     best = min(1, n) + (twos > 0) + (threes > 0) + (fours > 0)
-    if n > 3:
-        at = n - 4 if not fours else 0
+    at = 0 if fours else max(n - 4, 0)
     while at + best < n:
         back = at + best
         while back > at and codes[back] == codes[back - 1]:
