@@ -76,6 +76,8 @@ class DataConfig(Section):
     """Weights in tokens of sources, languages or `source/lang`; or [[step, weights], …], each from its step on."""
     where: str | None = None
     """Condition over document columns that keeps a document: `lang == 'ja' and quality > 0.6`."""
+    packing: Literal["best_fit", "concatenate"] = "best_fit"
+    """How documents fill rows: by best fit, or end to end; both cut them only where a row ends."""
     shuffle_window: int | None = Field(default=None, ge=1)
     """Shards whose documents are shuffled together, for shards that lie far away; all at once if not given."""
     cache_dir: str | None = None

@@ -19,7 +19,7 @@ from seimai.files import canonical_json
 from .mixture import Interleaving, Mixture, group_masks, normalised
 from .segments import Rows
 from .shards import TokenShards, Verify, open_tokens
-from .stream import Epochs, Stream
+from .stream import Epochs, Packing, Stream
 from .where import where_mask
 
 __all__ = ["FORMAT", "Order", "rows"]
@@ -44,6 +44,7 @@ class Order:
         where: str | None = None,
         skip: Iterable[int] = (),
         shuffle_window: int | None = None,
+        packing: Packing = "best_fit",
         verify: Verify = "size",
         cache_dir: Path | None = None,
         cache_bytes: int = 32 << 30,
@@ -53,6 +54,7 @@ class Order:
         `mixture` weighs groups (sources, languages, or `source/lang`) by tokens, for the whole training or from steps
         on: `[(0, {"en": 1.0}), (1000, {"en": 0.5, "ja": 0.5})]`; documents of no group are not trained. `where` keeps
         documents by an expression (where.py). `skip` holds global row numbers that are masked from the loss.
+        `packing` is by best fit, or documents end to end (`concatenate`).
         `tokens_dir` may be an address that fsspec reads; then shards come into `cache_dir`, at most `cache_bytes` of
         them, and a `shuffle_window` of some shards keeps the needed ones few. The window is a setting of the order.
         Raises ConfigError for what cannot be taken and InputError where no document is left.
@@ -60,6 +62,7 @@ class Order:
         self.shards: TokenShards = open_tokens(tokens_dir, verify=verify, cache_dir=cache_dir, cache_bytes=cache_bytes)
         self.seed, self.row_tokens, self.batch_rows = seed, row_tokens, batch_rows
         self.mixture, self.where, self.shuffle_window = mixture, where, shuffle_window
+        self.packing = packing
         self._skip = np.array(sorted(set(skip)), np.int64)
         trained = ~self.shards.held_out & (self.shards.n_tokens >= 2)
         if not trained.any():
@@ -74,7 +77,7 @@ class Order:
         for name, mask in streams:
             if not mask.any() and mixture is not None:
                 raise ConfigError(f"data.mixture.{name}: no training document is left in it; drop it or loosen where")
-        self.groups = [Stream(name, mask, self.shards.n_tokens, epochs, row_tokens) for name, mask in streams]
+        self.groups = [Stream(name, mask, self.shards.n_tokens, epochs, row_tokens, packing) for name, mask in streams]
         self.interleaving = Interleaving(names, phases)
 
     def _groups(
@@ -96,6 +99,7 @@ class Order:
             "mixture": _plain(self.mixture),
             "where": self.where,
             "shuffle_window": self.shuffle_window,
+            "packing": self.packing,
             "skip": self._skip.tolist(),
         }
 

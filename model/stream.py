@@ -8,14 +8,16 @@ rows of the blocks before it, which need the lengths of their documents and no p
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .concatenate import concatenate, count_concatenated
 from .pack import Plan, count_rows, pack
 from .permutation import permute, purpose_key
 
-__all__ = ["BLOCK_DOCUMENTS", "Epochs", "Located", "Stream"]
+__all__ = ["BLOCK_DOCUMENTS", "Epochs", "Located", "Packing", "Stream"]
 
 BLOCK_DOCUMENTS = 65_536
 BLOCK_TOKENS = 1 << 27
@@ -25,6 +27,9 @@ KEPT_EPOCHS = 2
 """Orders of documents held at a time, 4 bytes a document each: an epoch's end and the next one's beginning."""
 CHUNK = 1 << 17
 """Places of the permutation computed at a time: they fit a processor's cache."""
+
+Packing = Literal["best_fit", "concatenate"]
+_PACKINGS = {"best_fit": (pack, count_rows), "concatenate": (concatenate, count_concatenated)}
 
 Int64s = NDArray[np.int64]
 Documents = NDArray[np.uint32]
@@ -120,12 +125,19 @@ class Stream:
     """The rows of one group; `trained` says which documents of the index belong to it."""
 
     def __init__(
-        self, name: str, trained: NDArray[np.bool_], n_tokens: NDArray[np.uint32], epochs: Epochs, row_tokens: int
+        self,
+        name: str,
+        trained: NDArray[np.bool_],
+        n_tokens: NDArray[np.uint32],
+        epochs: Epochs,
+        row_tokens: int,
+        packing: Packing = "best_fit",
     ) -> None:
         self.name, self.row_tokens = name, row_tokens
         self.n_documents = int(np.count_nonzero(trained))
         self.n_tokens = int(n_tokens[trained].sum(dtype=np.int64))
         self._trained, self._lengths_of, self._epochs = trained, n_tokens, epochs
+        self._to_rows, self._count_rows = _PACKINGS[packing]
         self._blocks: list[_Block] = []
         self._first_rows = np.empty(0, np.int64)
         self._cut: OrderedDict[int, tuple[Iterator[Documents], list[Documents]]] = OrderedDict()
@@ -168,7 +180,7 @@ class Stream:
         """The plans of all blocks of an epoch."""
         number = 0
         while (documents := self._block_documents(epoch, number)) is not None:
-            yield pack(self._lengths(documents), self.row_tokens)
+            yield self._to_rows(self._lengths(documents), self.row_tokens)
             number += 1
 
     def epoch_of(self, row: int) -> int:
@@ -186,7 +198,7 @@ class Stream:
                 epoch, number = epoch + 1, 0
                 documents = self._block_documents(epoch, number)
             assert documents is not None, "an epoch has at least one block"
-            n_rows = count_rows(self._lengths(documents), self.row_tokens)
+            n_rows = self._count_rows(self._lengths(documents), self.row_tokens)
             self._blocks.append(_Block(last.first_row + last.n_rows, n_rows, epoch, number))
             self._first_rows = np.append(self._first_rows, self._blocks[-1].first_row)
 
@@ -195,7 +207,7 @@ class Stream:
         if found is None:
             documents = self._block_documents(block.epoch, block.number)
             assert documents is not None
-            plan = pack(self._lengths(documents), self.row_tokens)
+            plan = self._to_rows(self._lengths(documents), self.row_tokens)
             key = purpose_key(self._epochs.seed, "rows", self.name, block.epoch, block.number)
             order = permute(np.arange(plan.n_rows, dtype=np.uint64), plan.n_rows, key).astype(np.int64)
             found = self._packed[block.epoch, block.number] = _Packed(plan, documents, order)

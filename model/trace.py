@@ -100,6 +100,7 @@ def order_from(model_dir: Path, data: Path | None = None) -> Order:
         where=described["where"],
         skip=described["skip"],
         shuffle_window=described["shuffle_window"],
+        packing=described["packing"],
         cache_dir=model_dir / "tokens-cache",
     )
     if order.shards.root != described["data"]:

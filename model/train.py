@@ -175,6 +175,7 @@ def _order(config: TrainConfig, data: Path | str) -> Order:
         where=config.data.where,
         skip=config.data.skip,
         shuffle_window=config.data.shuffle_window,
+        packing=config.data.packing,
         cache_dir=Path(config.data.cache_dir) if config.data.cache_dir else None,
         cache_bytes=config.data.cache_bytes,
         verify=config.data.verify,

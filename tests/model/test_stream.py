@@ -9,17 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seimai.model import stream as stream_module
-from seimai.model.stream import Epochs, Stream
+from seimai.model.stream import Epochs, Packing, Stream
 
 LENGTHS = st.lists(st.one_of(st.integers(2, 9), st.integers(2, 90)), min_size=1, max_size=60)
 
 
-def made(lengths: list[int], chosen: int, row_tokens: int, window: int | None) -> tuple[Stream, np.ndarray]:
+def made(
+    lengths: list[int], chosen: int, row_tokens: int, window: int | None, packing: Packing = "best_fit"
+) -> tuple[Stream, np.ndarray]:
     n_tokens = np.array(lengths, np.uint32)
     trained = np.random.default_rng(chosen).random(len(lengths)) < 0.7
     trained[chosen % len(lengths)] = True
     first = np.unique(np.linspace(0, len(lengths), 5).astype(np.int64))
-    return Stream("g", trained, n_tokens, Epochs(chosen, first, window), row_tokens), np.flatnonzero(trained)
+    return Stream("g", trained, n_tokens, Epochs(chosen, first, window), row_tokens, packing), np.flatnonzero(trained)
 
 
 def pairs_of(stream: Stream, numbers: np.ndarray) -> Counter[tuple[int, int]]:
@@ -30,15 +32,16 @@ def pairs_of(stream: Stream, numbers: np.ndarray) -> Counter[tuple[int, int]]:
     return found
 
 
-@given(LENGTHS, st.integers(0, 99), st.integers(2, 40), st.integers(2, 20), st.sampled_from([None, 1, 3]))
+@given(LENGTHS, st.integers(0, 99), st.integers(2, 40), st.integers(2, 20), st.sampled_from([None, 1, 3]),
+       st.sampled_from(["best_fit", "concatenate"]))  # fmt: skip
 @settings(max_examples=120, deadline=None)
 def test_every_pair_of_the_group_once_an_epoch(
-    lengths: list[int], chosen: int, row_tokens: int, block: int, window: int | None
+    lengths: list[int], chosen: int, row_tokens: int, block: int, window: int | None, packing: Packing
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stream_module, "BLOCK_DOCUMENTS", block)
         patch.setattr(stream_module, "CHUNK", 7)
-        stream, group = made(lengths, chosen, row_tokens, window)
+        stream, group = made(lengths, chosen, row_tokens, window, packing)
         rows = [sum(plan.n_rows for plan in stream.epoch_plans(epoch)) for epoch in range(3)]
         bounds = np.cumsum([0, *rows]).tolist()
         wanted = {(int(d), k) for d in group for k in range(lengths[d] - 1)}
