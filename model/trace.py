@@ -15,7 +15,20 @@ from .store import is_remote
 
 __all__ = ["TracedDocument", "order_from", "trace"]
 
-COLUMNS = ("id", "source", "lang", "quality", "date", "host", "url", "warc_file", "warc_offset")
+COLUMNS = (
+    "id",
+    "source",
+    "lang",
+    "lang_score",
+    "quality",
+    "cluster_size",
+    "cluster_rank",
+    "date",
+    "host",
+    "url",
+    "warc_file",
+    "warc_offset",
+)
 
 
 @dataclass(frozen=True)
@@ -38,8 +51,14 @@ class TracedDocument:
     """Name of its input."""
     lang: str | None
     """Its language."""
+    lang_score: float | None
+    """How sure that is, 0 to 1."""
     quality: float | None
     """Its score."""
+    cluster_size: int | None
+    """Documents of its cluster of near-duplicates."""
+    cluster_rank: int | None
+    """Its place among them, from 0."""
     date: str | None
     """When it was crawled."""
     host: str | None

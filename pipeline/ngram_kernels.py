@@ -29,6 +29,7 @@ F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 LONGEST = 10
 PAIRS = LONGEST // 2
+MAX_NAMES = 1 << 14
 MAX_PAIRS = 1 << 12  # five of so many distinct pairs of characters fit a 64-bit word
 DIGIT_BITS = 11
 INSERTION = 24  # longest run that is sorted by insertion
@@ -65,8 +66,7 @@ def sort_places(codes: I32, offsets: I64, numbers: I32, agree: U8, copied: Bools
     words, spare = np.empty(longest, np.uint64), np.empty(longest, np.uint64)
     grams, table = np.zeros(longest + 2 * LONGEST, np.uint64), np.empty(8, np.uint64)
     digits, sieve = np.empty(PAIRS << 12, np.int32), np.empty(1 << SIEVE_BITS, np.uint8)
-    pair_names, firsts = np.zeros(1 << 14, np.int32), np.zeros(1 << 14, np.int32)
-    pair_times = np.zeros(1 << 14, np.int32)
+    pairs = np.zeros((3, MAX_NAMES), np.int32)
     for text in range(len(offsets) - 1):
         part = codes[offsets[text] : offsets[text + 1]]
         n, near, again = len(part), agree[offsets[text] : offsets[text + 1]], copied[offsets[text] : offsets[text + 1]]
@@ -82,16 +82,15 @@ def sort_places(codes: I32, offsets: I64, numbers: I32, agree: U8, copied: Bools
         # Names of pairs cost one look at every possible pair.
         n_pairs = MAX_PAIRS + 1
         stride = n_symbols + 1
-        if stride * stride <= min(1 << 14, 8 * n):
-            n_pairs = _pairs(symbols, n, stride, pair_names, firsts, pair_times)
+        if stride * stride <= min(MAX_NAMES, 8 * n):
+            n_pairs = _pairs(symbols, n, stride, pairs[0], pairs[1], pairs[2])
         if n_pairs <= MAX_PAIRS:
-            _sort_pairs(*(symbols, n, stride, n_pairs, pair_names, firsts, pair_times, words, spare, grams, digits, near))
+            _sort_pairs(symbols, stride, n_pairs, pairs, words, spare, grams, digits, near)
         else:
             _sort_places(symbols, n, bits, words, spare, grams, digits, near)
         n_copied = 0
-        for k in range(1, n):
-            n_copied += near[k] == LONGEST
         for k in range(n):
+            n_copied += near[k] == LONGEST
             again[k] = False
         if n_copied and n_pairs <= MAX_PAIRS:
             while len(table) < 4 * n_copied:
@@ -130,7 +129,7 @@ def _entropy(n: int, n_symbols: int, times: I32) -> float:
 
 @jit
 def _pairs(symbols: I32, n: int, stride: int, names: I32, firsts: I32, times: I32) -> int:
-    """names[first * stride + second]: from 1 on, in order; firsts[name]: first symbol; times[name]. How many, with 0."""
+    """names[first * stride + second], from 1 on, in order; firsts[name] of both; times[name]. How many, with 0."""
     stride_u = np.uint32(stride)
     for pair in range(stride * stride):
         names[pair] = 0
@@ -174,20 +173,10 @@ def _sort_digits(words: U64, spare: U64, n: int, low: int, passes: int, width: i
 
 @jit
 def _sort_pairs(
-    symbols: I32,
-    n: int,
-    stride: int,
-    n_pairs: int,
-    names: I32,
-    firsts: I32,
-    times: I32,
-    words: U64,
-    spare: U64,
-    grams: U64,
-    digits: I32,
-    agree: U8,
+    symbols: I32, stride: int, n_pairs: int, pairs: I32, words: U64, spare: U64, grams: U64, digits: I32, agree: U8
 ) -> None:
     """Sort all places by five pairs of characters; agree[k]: characters the k-th shares with the one before."""
+    n, names, firsts, times = len(agree), pairs[0], pairs[1], pairs[2]
     width = 1
     while 1 << width < n_pairs:
         width += 1

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .agreement_kernels import CHAR_COUNTS, count_char_ngrams
 from .copy_kernels import COPY_COUNTS, count_copies
+from .cut_kernels import cut_spaces, cut_words, flag_words
 from .dclm_kernels import DCLM_COUNTS, count_dclm
 from .measure_kernels import CHARACTER_COUNTS, count_characters, power_table, prepare
 from .ngram_kernels import sort_places
@@ -18,7 +19,7 @@ from .space_kernels import SPACE_COUNTS, count_space_words
 from .stretch_kernels import LINE_COUNTS, STRETCHES, count_lines, cut_lines, hash_stretches
 from .text_kernels import Slice
 from .unicode_table import mark_table
-from .word_kernels import JAPANESE_STOP_WORDS, STOP_WORDS, WORD_COUNTS, count_words, cut_spaces, cut_words, flag_words
+from .word_kernels import JAPANESE_STOP_WORDS, STOP_WORDS, WORD_COUNTS, count_words
 
 __all__ = ["CUT_GROUPS", "GROUP_COUNTS", "Work", "count_slice", "work_for"]
 

@@ -29,16 +29,9 @@ STAGES: dict[str, tuple[str, ...]] = {
     "language": ("language.py", "language_codes.py"),
     "measure": (
         *("measure.py", "signal_columns.py", "slice_counts.py", "text_kernels.py", "measure_kernels.py"),
-        *(
-            "ngram_kernels.py",
-            "agreement_kernels.py",
-            "cut_kernels.py",
-            "word_kernels.py",
-            "space_kernels.py",
-            "dclm_kernels.py",
-        ),
+        *("ngram_kernels.py", "agreement_kernels.py", "word_kernels.py", "space_kernels.py", "dclm_kernels.py"),
         *("stretch_kernels.py", "sentence_kernels.py", "pattern_kernels.py", "copy_kernels.py", "english_words.py"),
-        "english_tables.py",
+        *("english_tables.py", "cut_kernels.py"),
         *("wordlists.py", "list_kernels.py", "compression.py", "analyse.py"),
         *("unicode_table.py", "unicode_14_0_0.npz", "marks_14_0_0.npz"),
     ),

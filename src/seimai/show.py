@@ -148,8 +148,22 @@ def print_training(summary: "Summary") -> None:
 
 def print_trace(documents: Sequence["TracedDocument"]) -> None:
     """The documents of a training step."""
-    names = ["row", "start", "length", "lang", "url", "warc_file", "warc_offset"]
-    rows = [[d.number, d.start, d.length, d.lang, d.url, d.warc_file, d.warc_offset] for d in documents]
+    names = ["row", "start", "length", "lang", "score", "quality", "copies", "url", "warc_file", "warc_offset"]
+    rows = [
+        [
+            d.number,
+            d.start,
+            d.length,
+            d.lang,
+            d.lang_score,
+            d.quality,
+            d.cluster_size,
+            d.url,
+            d.warc_file,
+            d.warc_offset,
+        ]
+        for d in documents
+    ]
     if any(d.text is not None for d in documents):
         names, rows = [*names, "text"], [[*row, d.text] for row, d in zip(rows, documents, strict=True)]
     print_table("Documents of the step", names, rows)
