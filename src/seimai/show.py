@@ -147,26 +147,22 @@ def print_training(summary: "Summary") -> None:
 
 
 def print_trace(documents: Sequence["TracedDocument"]) -> None:
-    """The documents of a training step."""
-    names = ["row", "start", "length", "lang", "score", "quality", "copies", "url", "warc_file", "warc_offset"]
-    rows = [
-        [
-            d.number,
-            d.start,
-            d.length,
-            d.lang,
-            d.lang_score,
-            d.quality,
-            d.cluster_size,
-            d.url,
-            d.warc_file,
-            d.warc_offset,
-        ]
-        for d in documents
-    ]
-    if any(d.text is not None for d in documents):
-        names, rows = [*names, "text"], [[*row, d.text] for row, d in zip(rows, documents, strict=True)]
-    print_table("Documents of the step", names, rows)
+    """The documents of a training step; columns that are known of none are left out."""
+    shown = {
+        "row": "number",
+        "start": "start",
+        "length": "length",
+        "lang": "lang",
+        "score": "lang_score",
+        "quality": "quality",
+        "copies": "cluster_size",
+        "url": "url",
+        "warc_file": "warc_file",
+        "warc_offset": "warc_offset",
+        "text": "text",
+    }
+    known = [name for name, field in shown.items() if any(getattr(d, field) is not None for d in documents)]
+    print_table("Documents of the step", known, [[getattr(d, shown[name]) for name in known] for d in documents])
 
 
 def print_exposures(found: Sequence["Exposure"]) -> None:
