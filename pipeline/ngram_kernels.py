@@ -222,10 +222,10 @@ def _sort_pairs(
     last = words[0]
     for k in range(1, n):
         word = words[k]
-        zeros = np.uint64(_leading_zeros(word ^ last))
-        shift = shifts[zeros]
-        # Equal words have no zero at all before them: nine, and one for equal first symbols.
-        agree[k] = shared[zeros] + (firsts[word >> shift & small] == firsts[last >> shift & small])
+        leading = np.uint64(_leading_zeros(word ^ last))
+        shift = shifts[leading]
+        # Equal words (64 zeros) need no branch: nine from the table, and one for equal first symbols.
+        agree[k] = shared[leading] + (firsts[word >> shift & small] == firsts[last >> shift & small])
         last = word
 
 
@@ -364,14 +364,14 @@ def _copied_words(
         found[n_found] = k
         n_found += sieve[(grams[k] * BASE) >> sieve_shift]
     for number in range(n_found):
-        k = np.uint32(found[number])
-        word = grams[k]
+        start = np.uint32(found[number])
+        word = grams[start]
         place = (word * BASE) >> shift
         while table[place] != 0 and table[place] >> two != word:
             place = (place + one) & mask
         entry = table[place]
         if entry != 0:
-            copied[k] = entry & two != 0
+            copied[start] = entry & two != 0
             table[place] = entry | two
 
 
