@@ -151,10 +151,18 @@ class Killing(Silent):
 
     def advance(self, stage: str, amount: int, *, documents: int = 0, kept: int = 0) -> None:
         """Kill one, unless three are dead already."""
-        living = [c for c in psutil.Process().children(recursive=True) if any("spawn_main" in w for w in c.cmdline())]
+        living = [child for child in psutil.Process().children(recursive=True) if is_worker(child)]
         if living and self.kills < 3:
             living[0].kill()
             self.kills += 1
+
+
+def is_worker(child: psutil.Process) -> bool:
+    """A worker process that lives; one killed a moment ago has no command line any more."""
+    try:
+        return any("spawn_main" in word for word in child.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False
 
 
 def test_killed_workers(tmp_path: Path) -> None:
