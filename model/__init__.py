@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from .checkpoint import load_model as load_model
     from .config import Body as Body
     from .config import ModelConfig as ModelConfig
-    from .config import TrainConfig as TrainConfig
     from .config import resolve_body as resolve_body
     from .evaluate import LanguageScore as LanguageScore
     from .evaluate import bits_per_byte_by_language as bits_per_byte_by_language
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from .segments import Rows as Rows
     from .shards import TokenShards as TokenShards
     from .shards import open_tokens as open_tokens
+    from .train_config import TrainConfig as TrainConfig
     from .transformer import Transformer as Transformer
 
 _OWNERS = {
@@ -31,7 +31,7 @@ _OWNERS = {
     "Rows": "segments",
     "Sampling": "generate",
     "TokenShards": "shards",
-    "TrainConfig": "config",
+    "TrainConfig": "train_config",
     "Transformer": "transformer",
     "bits_per_byte_by_language": "evaluate",
     "evaluate_model": "evaluate",

@@ -1,4 +1,4 @@
-"""What a user may set about a model and its training, and the resolved body that follows from it."""
+"""What a user may set about a model, and the resolved body that follows from it."""
 
 import math
 from typing import Literal
@@ -8,19 +8,7 @@ from pydantic import Field
 from seimai.config import Section
 from seimai.errors import ConfigError
 
-__all__ = [
-    "Body",
-    "DataConfig",
-    "LoopConfig",
-    "ModelConfig",
-    "OptimizerConfig",
-    "Positions",
-    "TrainConfig",
-    "batch_rows",
-    "learning_rate",
-    "resolve_body",
-    "warmup_steps",
-]
+__all__ = ["Body", "ModelConfig", "Positions", "Preset", "resolve_body"]
 
 Preset = Literal["llama", "gpt2", "mpt"]
 Positions = Literal["learned", "sinusoidal", "shaw", "t5", "alibi", "rope", "none"]
@@ -65,96 +53,6 @@ class ModelConfig(Section):
     """Rows of the T5 bias table; half of them for single distances."""
     t5_max_distance: int = Field(default=128, ge=8)
     """Distance from which on all share the last T5 bucket."""
-
-
-class DataConfig(Section):
-    """The batch and the order of the data."""
-
-    batch_rows: int | None = Field(default=None, ge=1)
-    """Rows of the global batch; follows from `depth` if not given."""
-    mixture: dict[str, float] | list[tuple[int, dict[str, float]]] | None = None
-    """Weights in tokens of sources, languages or `source/lang`; or [[step, weights], …], each from its step on."""
-    where: str | None = None
-    """Condition over document columns that keeps a document: `lang == 'ja' and quality > 0.6`."""
-    packing: Literal["best_fit", "concatenate"] = "best_fit"
-    """How documents fill rows: by best fit, or end to end; both cut them only where a row ends."""
-    shuffle_window: int | None = Field(default=None, ge=1)
-    """Shards whose documents are shuffled together, for shards that lie far away; all at once if not given."""
-    cache_dir: str | None = None
-    """Folder for shards that are read by address (s3://…, https://…)."""
-    cache_bytes: int = Field(default=32 << 30, ge=1)
-    """Most bytes of shards kept there."""
-    skip: tuple[int, ...] = ()
-    """Global row numbers (step · batch_rows + row) masked from the loss."""
-    verify: Literal["size", "hash"] = "size"
-    """How shards are checked against the manifest before the first step; hash reads all of them."""
-
-
-class OptimizerConfig(Section):
-    """The optimizer and its schedule, functions of the step."""
-
-    name: Literal["adamw", "muon"] = "adamw"
-    """adamw, or muon for the hidden matrices and adamw for the rest."""
-    learning_rate: float | None = Field(default=None, gt=0)
-    """Peak; 0.02 / √d_model if not given."""
-    weight_decay: float = Field(default=0.1, ge=0)
-    """Decoupled decay of matrices; norms, biases and position tables have none."""
-    beta1: float = Field(default=0.9, ge=0, lt=1)
-    """Decay of the first moment; Muon's momentum is 0.95."""
-    beta2: float = Field(default=0.95, ge=0, lt=1)
-    """Decay of the second moment."""
-    eps: float = Field(default=1e-8, gt=0)
-    """Added to the root of the second moment."""
-    grad_clip: float = Field(default=1.0, ge=0)
-    """Largest global gradient norm; 0 never clips."""
-    schedule: Literal["cosine", "wsd"] = "cosine"
-    """cosine to `min_lr_ratio`, or warm-up, stable, linear decay (WSD, arXiv:2404.06395)."""
-    warmup_steps: int | None = Field(default=None, ge=0)
-    """Steps of linear warm-up; a twentieth of all, at most 1,000, if not given."""
-    decay_share: float = Field(default=0.2, ge=0, le=1)
-    """Share of the steps in which WSD decays."""
-    min_lr_ratio: float = Field(default=0.1, ge=0, le=1)
-    """Last learning rate as a share of the peak."""
-
-
-class LoopConfig(Section):
-    """The loop: how long, from which seed, what is kept."""
-
-    steps: int = Field(default=300, ge=1)
-    """Optimizer steps; the schedule ends with them."""
-    seed: int = Field(default=0, ge=0, lt=1 << 63)
-    """Seed of the weights, the order of the data and dropout."""
-    micro_batch_rows: int | None = Field(default=None, ge=1)
-    """Rows of one forward pass; the whole batch if not given. Gradients are those of the whole batch."""
-    checkpoint_every: int = Field(default=100, ge=1)
-    """Steps between checkpoints."""
-    keep_last: int = Field(default=2, ge=1)
-    """Checkpoints kept."""
-    evaluate: bool = True
-    """Bits per byte by language on held-out documents before and after training, in eval.json."""
-    evaluate_max_documents: int | None = Field(default=None, ge=1)
-    """Most held-out documents of each language in that evaluation; all if not given."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto takes CUDA where there is one."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """bf16 computes in bfloat16 with fp32 master weights; auto is bf16 on CUDA, fp32 on the CPU."""
-    compile: bool = False
-    """torch.compile the model."""
-    deterministic: bool = False
-    """On CUDA only kernels that repeat bit by bit, 10 to 20 % slower; the CPU always repeats."""
-
-
-class TrainConfig(Section):
-    """Everything `seimai train` reads from a file."""
-
-    model: ModelConfig = ModelConfig()
-    """The body."""
-    data: DataConfig = DataConfig()
-    """The batch and the order of the data."""
-    optimizer: OptimizerConfig = OptimizerConfig()
-    """The optimizer and its schedule."""
-    train: LoopConfig = LoopConfig()
-    """The loop."""
 
 
 class Body(Section):
@@ -240,30 +138,6 @@ def resolve_body(config: ModelConfig, vocab_size: int) -> Body:
         t5_buckets=config.t5_buckets,
         t5_max_distance=config.t5_max_distance,
     )
-
-
-def learning_rate(config: OptimizerConfig, d_model: int) -> float:
-    """The peak learning rate: as written, else 0.02 / √d_model."""
-    return config.learning_rate or 0.02 / math.sqrt(d_model)
-
-
-def warmup_steps(config: OptimizerConfig, steps: int) -> int:
-    """Steps of warm-up: as written, else a twentieth of all, at most 1,000."""
-    return min(steps // 20, 1000) if config.warmup_steps is None else config.warmup_steps
-
-
-def batch_rows(config: TrainConfig) -> int:
-    """Rows of the global batch: as written, else 2¹⁹ tokens at depth 12, growing as depth^1.15.
-
-    Data grow as the parameters, these as depth³, and the best batch as data^0.383 (nanochat, dev/LOG.md).
-
-    >>> batch_rows(TrainConfig(model=ModelConfig(depth=12, row_tokens=2048)))
-    256
-    """
-    if config.data.batch_rows is not None:
-        return config.data.batch_rows
-    tokens: float = 2**19 * (config.model.depth / 12) ** 1.15
-    return max(1, int(tokens / config.model.row_tokens + 0.5))
 
 
 def _check_heads(config: ModelConfig, d_model: int, n_heads: int, n_kv_heads: int) -> None:

@@ -11,9 +11,9 @@ from seimai.config import dump_toml, load_config
 from seimai.errors import RunError
 from seimai.files import canonical_json, fingerprint, read_json, write_atomic
 
-from .config import TrainConfig
 from .order import Order
 from .store import is_remote
+from .train_config import TrainConfig
 
 __all__ = ["claim", "locked", "settings_fingerprint"]
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from .config import OptimizerConfig, warmup_steps
+from .train_config import OptimizerConfig, warmup_steps
 
 __all__ = ["build_optimizers", "clip_gradients", "lr_at", "set_lr"]
 

@@ -16,7 +16,7 @@ from torch.utils import deterministic
 
 from seimai.errors import ConfigError
 
-from .config import LoopConfig
+from .train_config import LoopConfig
 
 __all__ = ["device_for", "environment", "leave_on_signal", "reproducible", "show_progress", "step_seed"]
 

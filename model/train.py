@@ -17,7 +17,7 @@ from seimai.errors import RunError
 from seimai.files import canonical_json, fingerprint, read_json, write_atomic
 
 from .checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint, save_model
-from .config import LoopConfig, TrainConfig, batch_rows, learning_rate, resolve_body
+from .config import resolve_body
 from .evaluate import as_plain, bits_per_byte_by_language
 from .folder import claim, locked, settings_fingerprint
 from .loader import Batch, batches
@@ -26,6 +26,7 @@ from .metrics import MetricsFile, read_metrics
 from .optimizer import build_optimizers, clip_gradients, lr_at, set_lr
 from .order import Order
 from .runtime import device_for, environment, leave_on_signal, reproducible, show_progress, step_seed
+from .train_config import LoopConfig, TrainConfig, batch_rows, learning_rate
 from .transformer import Transformer, build, count_parameters
 
 __all__ = ["Summary", "train"]

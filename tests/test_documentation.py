@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from seimai.cli import app
 from seimai.config import dump_toml, load_config
-from seimai.model.config import TrainConfig
+from seimai.model.train_config import TrainConfig
 from seimai.pipeline.settings import RunConfig
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from seimai.config import parse_config
 from seimai.files import canonical_json, merkle_root, sha256_file
-from seimai.model.config import TrainConfig
+from seimai.model.train_config import TrainConfig
 
 BOS, EOS, PAD = 256, 257, 258
 VOCAB = 264

@@ -16,8 +16,9 @@ from seimai.model.checkpoint import (
     save_checkpoint,
     save_model,
 )
-from seimai.model.config import ModelConfig, OptimizerConfig, resolve_body
+from seimai.model.config import ModelConfig, resolve_body
 from seimai.model.optimizer import build_optimizers
+from seimai.model.train_config import OptimizerConfig
 from seimai.model.transformer import Transformer, build
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from seimai.config import dump_toml, load_config, parse_config
 from seimai.errors import ConfigError
-from seimai.model.config import ModelConfig, TrainConfig, batch_rows, learning_rate, resolve_body
+from seimai.model.config import ModelConfig, resolve_body
+from seimai.model.train_config import TrainConfig, batch_rows, learning_rate
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import pytest
 
 from seimai.config import parse_config
 from seimai.errors import InputError
-from seimai.model.config import TrainConfig
 from seimai.model.exposure import exposures, matching_documents
 from seimai.model.order import Order
 from seimai.model.train import train
+from seimai.model.train_config import TrainConfig
 
 STEPS = 60
 MIXTURES = [None, {"ja": 0.7, "en": 0.3}, [(0, {"ja": 1.0}), (20, {"ja": 0.5, "en": 0.5})]]

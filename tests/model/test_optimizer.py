@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from seimai.model.config import ModelConfig, OptimizerConfig, resolve_body
+from seimai.model.config import ModelConfig, resolve_body
 from seimai.model.optimizer import build_optimizers, clip_gradients, lr_at, set_lr
+from seimai.model.train_config import OptimizerConfig
 from seimai.model.transformer import Transformer, build
 
 

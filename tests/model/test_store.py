@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seimai.errors import ConfigError, InputError, VerifyError
-from seimai.model.config import TrainConfig
 from seimai.model.order import Order
 from seimai.model.store import RemoteStore, open_store
 from seimai.model.stream import Epochs
 from seimai.model.trace import trace
 from seimai.model.train import train
+from seimai.model.train_config import TrainConfig
 
 OPTIONS: dict[str, Any] = {"seed": 1, "row_tokens": 32, "batch_rows": 8}
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from seimai.errors import RunError, VerifyError
-from seimai.model.config import TrainConfig
 from seimai.model.loader import batches
 from seimai.model.order import Order
 from seimai.model.trace import trace
 from seimai.model.train import train
+from seimai.model.train_config import TrainConfig
 
 
 @pytest.fixture

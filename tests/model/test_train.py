@@ -21,12 +21,12 @@ from seimai.config import dump_toml, load_config, parse_config
 from seimai.errors import RunError, SeimaiError
 from seimai.files import sha256_file
 from seimai.model.checkpoint import load_model
-from seimai.model.config import TrainConfig
 from seimai.model.folder import locked
 from seimai.model.generate import Sampling, generate
 from seimai.model.metrics import read_metrics
 from seimai.model.order import Order
 from seimai.model.train import train
+from seimai.model.train_config import TrainConfig
 
 CHILD = """
 import sys

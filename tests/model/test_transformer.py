@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from seimai.model.attention import Cache
-from seimai.model.config import ModelConfig, OptimizerConfig, Positions, resolve_body
+from seimai.model.config import ModelConfig, Positions, resolve_body
 from seimai.model.loss import token_nll
 from seimai.model.optimizer import build_optimizers
+from seimai.model.train_config import OptimizerConfig
 from seimai.model.transformer import Transformer, build, count_parameters
 
 KINDS = get_args(Positions)
