@@ -37,27 +37,20 @@ def hash_file(path: Path, rows: NDArray[np.int64], hashes: NDArray[np.uint8], sa
     return write_sorted(path, keys, rows[order], halves[order, 1])
 
 
-def band_file(
-    path: Path,
-    rows: NDArray[np.int64],
-    signatures: NDArray[np.uint32],
-    shape: tuple[int, int],
-    salts: NDArray[np.uint64],
-) -> int:
-    """Write the sorted band keys of some documents; `shape` is bands and rows. Returns the bytes on disk."""
-    from .band_kernels import keys_of_bands, sort_pairs
+def band_file(path: Path, rows: NDArray[np.int64], keys: NDArray[np.uint64]) -> int:
+    """Write the sorted band keys of some documents, as many of each; returns the bytes on disk."""
+    from .band_kernels import sort_pairs
 
-    keys = keys_of_bands(signatures, *shape, salts)
-    return write_sorted(path, *sort_pairs(keys, np.repeat(rows, shape[0]), 64))
+    return write_sorted(path, *sort_pairs(keys, np.repeat(rows, len(keys) // max(1, len(rows))), 64))
 
 
 def key_ranges(entries: int, memory_bytes: int) -> list[tuple[int, int]]:
-    """Even ranges of the 64-bit keys, both ends included, so many that most are half of what `memory_bytes` holds.
+    """Even ranges of the 64-bit keys, both ends included, most four fifths of what `memory_bytes` holds.
 
-    >>> [(low >> 60, high >> 60) for low, high in key_ranges(1000, 32_000)]
+    >>> [(low >> 60, high >> 60) for low, high in key_ranges(1000, 20_000)]
     [(0, 3), (4, 7), (8, 11), (12, 15)]
     """
-    count = max(1, -(-2 * entries * EDGE_BYTES // memory_bytes))
+    count = max(1, -(-5 * entries * EDGE_BYTES // (4 * memory_bytes)))
     cuts = [(2**64 * n) // count for n in range(count + 1)]
     return [(low, high - 1) for low, high in itertools.pairwise(cuts)]
 

@@ -99,31 +99,35 @@ def same(job: Clustering, folder: Path, number: int, wanted: tuple[int, int], *,
 
 def bands(job: Clustering, folder: Path, number: int, batch: Batch, *, same: int) -> Found:
     """Band keys of a batch's documents but those whose text an earlier one has."""
+    from .band_kernels import keys_of_bands
+
     first, stop = batch.first_row, batch.first_row + batch.rows
     goes_on = members(job, batch)[1]
     for path in files_of(job, "same_text", "edges", same):
         file = SortedFile(path, EDGE)
         goes_on[file.read(0, file.span(first, stop - 1)) - first] = False
     wrote = {"files": 0, "keys": 0, "disk_bytes": 0}
-    shape, chunk_rows = (job.bands, job.rows), max(4, job.memory_bytes // (8 * job.num_perm + 64 * job.bands))
-    held: list[tuple[NDArray[np.int64], Signed]] = []
+    # Keys of a document, its number beside each, and both sorted into a second place.
+    chunk_rows = max(4, job.memory_bytes // (48 * job.bands))
+    held: list[tuple[NDArray[np.int64], NDArray[np.uint64]]] = []
+    held_rows = 0
 
     def flush() -> None:
-        rows = np.concatenate([chosen + signed.first_row for chosen, signed in held])
-        matrix = np.concatenate([signed.signatures[chosen] for chosen, signed in held])
-        salts = np.concatenate([signed.salts[chosen] for chosen, signed in held])
-        path = folder / f"keys-{number:06d}-{wrote['files']:04d}"
-        wrote["disk_bytes"] += band_file(path, rows, matrix, shape, salts)
+        rows, keys = (np.concatenate(column) for column in zip(*held, strict=True))
+        held.clear()
+        wrote["disk_bytes"] += band_file(folder / f"keys-{number:06d}-{wrote['files']:04d}", rows, keys)
         wrote["files"] += 1
         wrote["keys"] += len(rows) * job.bands
-        held.clear()
 
     # A few documents at a time come in, but files must be large: each range of keys reads from all of them.
-    for signed in job.source.signed(batch, chunk_rows // 4):
+    for signed in job.source.signed(batch, max(1, job.memory_bytes // (32 * job.num_perm))):
         chosen = np.flatnonzero(goes_on[signed.first_row - first :][: len(signed.signatures)])
-        if held and sum(len(one.signatures) for _, one in held) + len(signed.signatures) > chunk_rows:
+        if held and held_rows + len(chosen) > chunk_rows:
             flush()
-        held.append((chosen, signed))
+            held_rows = 0
+        keys = keys_of_bands(signed.signatures[chosen], job.bands, job.rows, signed.salts[chosen])
+        held.append((chosen + signed.first_row, keys))
+        held_rows += len(chosen)
     if held:
         flush()
     return wrote

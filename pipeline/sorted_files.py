@@ -8,6 +8,7 @@ files. A file says how long it is, so that a torn one is noticed, never read as 
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ HEAD = 8
 """Words of 8 bytes at the beginning: the magic number, the bytes of each column, at the end those of the fences."""
 FENCE = 256
 """Every so many rows the first column's value is repeated at the end of the file, to find a range in two reads."""
+NEAR = 64
+"""Fences apart up to which both ends of a range are looked for in one read (128 KB for numbers of 8 bytes)."""
 REMEDY = "remove the folder work/ of the run, then type the same command again"
 
 
@@ -54,21 +57,19 @@ class SortedFile:
     """A file's places; columns are read on demand. Raises RunError for a file that is not there whole."""
 
     def __init__(self, path: Path, kinds: Kinds) -> None:
-        self._path, self._kinds = path, kinds
-        try:
-            size = path.stat().st_size
-        except FileNotFoundError:
-            raise RunError(f"{path}: is gone; {REMEDY}") from None
-        head = self._bytes(0, min(size, 8 * HEAD), np.uint8)
-        head = np.append(head, np.zeros(8 * HEAD - len(head), np.uint8)).view(np.uint64)
-        lengths = [int(n) for n in (*head[1 : len(kinds) + 1], head[-1])]
-        self._starts = [8 * HEAD]
-        for length in lengths:
-            self._starts.append(self._starts[-1] + -(-length // 8) * 8)
-        if head[0] != MAGIC or self._starts[-1] != size:
-            raise RunError(f"{path}: is not whole ({size} bytes); {REMEDY}")
-        self._lengths = [n // np.dtype(kind).itemsize for n, kind in zip(lengths, kinds, strict=False)]
-        self._fences = self._bytes(self._starts[-2], lengths[-1], kinds[0])
+        self._path, self._kinds = path, tuple(np.dtype(kind) for kind in kinds)
+        self._last: tuple[int, int, slice] | None = None
+        with self._opened() as file:
+            size = os.fstat(file).st_size
+            head = np.frombuffer(os.pread(file, 8 * HEAD, 0).ljust(8 * HEAD, b"\0"), np.uint64)
+            lengths = [int(n) for n in (*head[1 : len(kinds) + 1], head[-1])]
+            self._starts = [8 * HEAD]
+            for length in lengths:
+                self._starts.append(self._starts[-1] + -(-length // 8) * 8)
+            if head[0] != MAGIC or self._starts[-1] != size:
+                raise RunError(f"{path}: is not whole ({size} bytes); {REMEDY}")
+            self._fences = self._bytes(file, self._starts[-2], lengths[-1]).view(self._kinds[0])
+        self._lengths = [n // kind.itemsize for n, kind in zip(lengths, self._kinds, strict=False)]
 
     def __len__(self) -> int:
         """How many rows the first column has."""
@@ -76,35 +77,54 @@ class SortedFile:
 
     def span(self, low: int, high: int) -> slice:
         """Where the first column has the values low to high, both included."""
-        return slice(self._place(low, "left"), self._place(high, "right"))
+        if self._last is None or self._last[:2] != (low, high):
+            self._last = (low, high, self._find(low, high))
+        return self._last[2]
 
-    def _place(self, value: int, side: Any) -> int:
-        wanted = np.dtype(self._kinds[0]).type(value)
-        fence = int(np.searchsorted(self._fences, wanted, side))
-        if fence == 0:
-            return 0
-        begin = (fence - 1) * FENCE
-        block = self.read(0, slice(begin, min(begin + FENCE, len(self))))
-        return begin + int(np.searchsorted(block, wanted, side))
+    def _find(self, low: int, high: int) -> slice:
+        """One read where the range is short, one at each of its ends where it is long."""
+        least, most = (self._kinds[0].type(value) for value in (low, high))
+        first = max(int(np.searchsorted(self._fences, least, "left")) - 1, 0)
+        last = int(np.searchsorted(self._fences, most, "right"))
+        begin, stop = first * FENCE, min(last * FENCE, len(self))
+        if last - first <= NEAR:
+            rows = self.read(0, slice(begin, stop))
+            return slice(begin + int(np.searchsorted(rows, least)), begin + int(np.searchsorted(rows, most, "right")))
+        head = self.read(0, slice(begin, begin + FENCE))
+        tail = self.read(0, slice(stop - FENCE, stop))
+        return slice(
+            begin + int(np.searchsorted(head, least)), stop - FENCE + int(np.searchsorted(tail, most, "right"))
+        )
 
     def read(self, column: int, part: slice | None = None) -> NDArray[Any]:
         """Some rows of a column, or all."""
-        kind = np.dtype(self._kinds[column])
+        kind = self._kinds[column]
         begin, stop = (part.start, part.stop) if part else (0, self._lengths[column])
-        return self._bytes(self._starts[column] + begin * kind.itemsize, (stop - begin) * kind.itemsize, kind)
+        if begin == stop:
+            return np.empty(0, kind)
+        with self._opened() as file:
+            at = self._starts[column] + begin * kind.itemsize
+            return self._bytes(file, at, (stop - begin) * kind.itemsize).view(kind)
 
-    def _bytes(self, at: int, count: int, kind: Any) -> NDArray[Any]:
-        data = np.empty(count, np.uint8)
-        file = os.open(self._path, os.O_RDONLY)
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
         try:
-            done = 0
-            while done < count and (more := os.preadv(file, [data[done:].data], at + done)):
-                done += more
+            file = os.open(self._path, os.O_RDONLY)
+        except FileNotFoundError:
+            raise RunError(f"{self._path}: is gone; {REMEDY}") from None
+        try:
+            yield file
         finally:
             os.close(file)
+
+    def _bytes(self, file: int, at: int, count: int) -> NDArray[np.uint8]:
+        data = np.empty(count, np.uint8)
+        done = 0
+        while done < count and (more := os.preadv(file, [data[done:].data], at + done)):
+            done += more
         if done < count:
             raise RunError(f"{self._path}: is not whole; {REMEDY}")
-        return data.view(kind)
+        return data
 
 
 def count_rows(_: SortedFile, part: slice) -> int:

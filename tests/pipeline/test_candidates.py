@@ -64,7 +64,7 @@ def test_edges_join_a_bucket_to_its_first(tmp_path: Path, loops: bool, rows_in_m
     for number in range(4):
         rows = np.arange(150 * number, 150 * (number + 1))
         files.append(tmp_path / f"keys-{number}")
-        band_file(files[-1], rows, matrix[rows], (2, 3), NO_SALT[:150])
+        band_file(files[-1], rows, keys_of_bands(matrix[rows], 2, 3, NO_SALT[:150]))
     buckets: dict[tuple[int, bytes], list[int]] = defaultdict(list)
     for row in range(600):
         for band in range(2):
@@ -72,7 +72,7 @@ def test_edges_join_a_bucket_to_its_first(tmp_path: Path, loops: bool, rows_in_m
     expected = {(row, bucket[0]) for bucket in buckets.values() if len(bucket) > 1 for row in bucket[not loops :]}
     memory_bytes = rows_in_memory * EDGE_BYTES
     found: set[tuple[int, int]] = set()
-    for number, wanted in enumerate(key_ranges(ranges * rows_in_memory // 2, memory_bytes)):
+    for number, wanted in enumerate(key_ranges(ranges * rows_in_memory * 4 // 5, memory_bytes)):
         wrote = edge_files(tmp_path, number, files, wanted, exact=False, loops=loops, memory_bytes=memory_bytes)
         edges = read_edges(tmp_path, number)
         assert wrote["edges"] == sum(row != first for row, first in edges)
@@ -95,14 +95,14 @@ def test_both_halves_of_a_hash_must_be_equal(tmp_path: Path, rows_in_memory: int
 
 def test_salts_keep_documents_apart(tmp_path: Path) -> None:
     matrix, salts = np.zeros((4, 6), np.uint32), np.array([1, 2, 1, 2], np.uint64)
-    band_file(tmp_path / "a", np.arange(4), matrix, (1, 6), salts)
+    band_file(tmp_path / "a", np.arange(4), keys_of_bands(matrix, 1, 6, salts))
     edge_files(tmp_path, 0, [tmp_path / "a"], (0, 2**64 - 1), exact=False, loops=False, memory_bytes=10_000)
     assert read_edges(tmp_path, 0) == [(2, 0), (3, 1)]
 
 
 @pytest.mark.parametrize("entries", [0, 1, 1000, 1001, 50_000])
 def test_ranges_cover_the_keys_without_a_gap(entries: int) -> None:
-    ranges = key_ranges(entries, 500 * 2 * EDGE_BYTES)
+    ranges = key_ranges(entries, 500 * EDGE_BYTES * 5 // 4)
     assert ranges[0][0] == 0
     assert ranges[-1][1] == 2**64 - 1
     assert all(a[1] + 1 == b[0] for a, b in itertools.pairwise(ranges))

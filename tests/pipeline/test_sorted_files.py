@@ -52,6 +52,15 @@ def test_spans_and_columns(tmp_path: Path, count: int) -> None:
         assert file.read(0, part).tolist() == [value for value in values.tolist() if low <= value <= high]
 
 
+def test_spans_longer_than_one_read(tmp_path: Path) -> None:
+    values = np.sort(np.random.default_rng(5).integers(0, 9_000, 60_001))
+    write_sorted(tmp_path / "f", values, np.zeros(60_001, np.uint8))
+    file = SortedFile(tmp_path / "f", (np.int64, np.uint8))
+    for low, high in [(0, 8_999), (0, 9_999), (3, 8_000), (100, 4_321), (8_000, 8_999), (4_000, 4_000)]:
+        part = file.span(low, high)
+        assert part == slice(int(np.searchsorted(values, low)), int(np.searchsorted(values, high, "right")))
+
+
 @pytest.mark.parametrize("keep", [0, 7, 63, 64, 200, -1, -8])
 def test_a_torn_file_is_an_error(files: list[Path], keep: int) -> None:
     data = files[0].read_bytes()
