@@ -8,7 +8,7 @@ from .text_kernels import jit
 __all__ = [
     *("AUTO", "CHAR", "WORD"),
     *("COUNTS_BIT", "JAPANESE_BIT", "LETTER_BIT", "SILENT_BIT", "WORD_BIT"),
-    *("minhash_texts", "shingle_texts"),
+    *("minhash_texts", "shingle_texts", "units_of_texts"),
 ]
 
 CHAR, WORD, AUTO = range(3)
@@ -136,6 +136,29 @@ def shingle_texts(
             n = _words(part, places, roles, units)
         ends[text + 1] = ends[text] + _shingles(units, n, sizes[mode], values, out[ends[text] :])
     return out[: ends[-1]], ends
+
+
+@jit
+def units_of_texts(
+    codes: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    modes: NDArray[np.uint8],
+    places: NDArray[np.int32],
+    roles: NDArray[np.uint8],
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint8]]:
+    """The units of every folded text, where they begin, and what they are: CHAR or WORD."""
+    out = np.empty(len(codes) + len(offsets), np.uint64)
+    ends = np.zeros(len(offsets), np.int64)
+    kinds = np.empty(len(offsets) - 1, np.uint8)
+    for text in range(len(offsets) - 1):
+        part = codes[offsets[text] : offsets[text + 1]]
+        kinds[text] = modes[text]
+        if kinds[text] == AUTO:
+            kinds[text] = CHAR if _is_japanese(part, places, roles) else WORD
+        units = out[ends[text] :]
+        n = _characters(part, places, roles, units) if kinds[text] == CHAR else _words(part, places, roles, units)
+        ends[text + 1] = ends[text] + n
+    return out[: ends[-1]], ends, kinds
 
 
 @jit
