@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .charset import Decoded, decode_html
+    from .contamination import eval_overlaps
     from .duplicates import duplicate_clusters, read_signatures, to_datasketch
+    from .eval_index import EvalIndex, build_eval_index
+    from .eval_items import EvalItem, parse_eval_set, read_eval_items
     from .extract import Extracted, extract_text
     from .job import RunSummary, polish
     from .language import identify_language
     from .manifest import verify
     from .measure import signals
+    from .perplexity import perplexities
+    from .pii import find_pii, mask_pii
+    from .quality_model import quality_scores
+    from .quality_train import train_quality
     from .run import Engine
     from .settings import RunConfig
     from .shingles import minhash, shingle_hashes
@@ -23,38 +30,60 @@ if TYPE_CHECKING:
 _HOMES = {
     "Decoded": "charset",
     "Engine": "run",
+    "EvalIndex": "eval_index",
+    "EvalItem": "eval_items",
     "Extracted": "extract",
     "RunConfig": "settings",
     "RunSummary": "job",
+    "build_eval_index": "eval_index",
     "decode_html": "charset",
     "duplicate_clusters": "duplicates",
+    "eval_overlaps": "contamination",
     "extract_text": "extract",
+    "find_pii": "pii",
     "identify_language": "language",
+    "mask_pii": "pii",
     "minhash": "shingles",
+    "parse_eval_set": "eval_items",
+    "perplexities": "perplexity",
     "polish": "job",
+    "quality_scores": "quality_model",
+    "read_eval_items": "eval_items",
     "read_signatures": "duplicates",
     "shingle_hashes": "shingles",
     "signals": "measure",
     "to_datasketch": "duplicates",
+    "train_quality": "quality_train",
     "verify": "manifest",
 }
 
 __all__ = [
     "Decoded",
     "Engine",
+    "EvalIndex",
+    "EvalItem",
     "Extracted",
     "RunConfig",
     "RunSummary",
+    "build_eval_index",
     "decode_html",
     "duplicate_clusters",
+    "eval_overlaps",
     "extract_text",
+    "find_pii",
     "identify_language",
+    "mask_pii",
     "minhash",
+    "parse_eval_set",
+    "perplexities",
     "polish",
+    "quality_scores",
+    "read_eval_items",
     "read_signatures",
     "shingle_hashes",
     "signals",
     "to_datasketch",
+    "train_quality",
     "verify",
 ]
 

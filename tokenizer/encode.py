@@ -22,7 +22,10 @@ from .sources import DOCUMENT, Shard, batches, open_sources
 from .train import PartMap
 from .vocabulary import Vocabulary, load
 
-__all__ = ["DOCS", "FORMAT", "INDEX", "EncodeSummary", "encode", "encode_shard"]
+__all__ = [
+    *("DOCS", "FORMAT", "INDEX", "EncodeSummary", "encode", "encode_shard"),
+    *("add_to_tally", "finish_tokens", "mark_shard", "shard_files"),
+]
 
 FORMAT = "seimai-tokens/1"
 VERSION = 2
@@ -92,7 +95,7 @@ def encode(
         for done, n_tokens in enumerate(coming, start=1):
             if told is not None:
                 told(done, len(missing), n_tokens)
-        _finish(out, tokenizer, vocabulary, len(shards))
+        finish_tokens(out, tokenizer / "tokenizer.json", _identity(vocabulary), len(shards))
     return _summary(out, len(shards), len(missing))
 
 
@@ -113,7 +116,7 @@ def encode_shard(shard: Shard, tokenizer: Path, tokens: Path, docs: Path) -> dic
         for rows, lists in _flushes(_encoded(shard, encoder, failures)):
             tokens_file.write_batch(pa.RecordBatch.from_arrays([lists], schema=schema))
             docs_file.write_table(rows, row_group_size=rows.num_rows)
-            _add(langs, sources, rows)
+            add_to_tally(langs, sources, rows)
     for each in langs.values():
         for name, value in each.items():
             tally[name] += value
@@ -160,7 +163,8 @@ def _flush(rows: list[pa.RecordBatch], documents: list[NDArray[Any]]) -> tuple[p
     return pa.Table.from_batches(rows), lists
 
 
-def _add(langs: dict[str, dict[str, int]], sources: set[str], rows: pa.Table) -> None:
+def add_to_tally(langs: dict[str, dict[str, int]], sources: set[str], rows: pa.Table) -> None:
+    """Count the rows of DOCS by language, and name their sources."""
     named = rows.set_column(rows.schema.get_field_index("lang"), "lang", rows["lang"].fill_null(UNKNOWN["lang"]))
     sums = named.group_by("lang", use_threads=False).aggregate(
         [("n_tokens", "sum"), ("n_bytes", "sum"), ([], "count_all")]
@@ -181,7 +185,8 @@ def _fingerprint(shard: Shard, tokenizer_fingerprint: str) -> str:
     )
 
 
-def _files(number: int) -> tuple[str, str]:
+def shard_files(number: int) -> tuple[str, str]:
+    """Names of a token shard and of its documents."""
     return f"tokens-{number:05d}.arrow", f"docs-{number:05d}.parquet"
 
 
@@ -235,15 +240,16 @@ def _encode_item(item: tuple[int, Shard, str], tokenizer: Path, out: Path, token
     number, shard, mark = item
     marker = _marker(out, number)
     marker.unlink(missing_ok=True)
-    names = _files(number)
-    tally = encode_shard(shard, tokenizer, *(out / name for name in names))
-    facts = {
-        "fingerprint": mark,
-        "tokenizer": tokenizer_fingerprint,
-        "files": [_described(out, name) for name in names],
-    }
-    write_atomic(marker, json.dumps({**facts, "tally": tally}, ensure_ascii=False, indent=2) + "\n")
+    tally = encode_shard(shard, tokenizer, *(out / name for name in shard_files(number)))
+    mark_shard(out, number, mark, tokenizer_fingerprint, tally)
     return int(tally["n_tokens"])
+
+
+def mark_shard(out: Path, number: int, mark: str, tokenizer_fingerprint: str, tally: dict[str, Any]) -> None:
+    """Say that a token shard and its documents are there, what they were made of (`mark`) and what they hold."""
+    files = [_described(out, name) for name in shard_files(number)]
+    facts = {"fingerprint": mark, "tokenizer": tokenizer_fingerprint, "files": files, "tally": tally}
+    write_atomic(_marker(out, number), json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
 
 
 def _described(out: Path, name: str) -> dict[str, Any]:
@@ -251,8 +257,29 @@ def _described(out: Path, name: str) -> dict[str, Any]:
     return {"path": name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
 
 
-def _finish(out: Path, tokenizer: Path, vocabulary: Vocabulary, n_shards: int) -> None:
-    """Remove what no marker names, write the index, copy the tokenizer, write the manifest last."""
+def _identity(vocabulary: Vocabulary) -> dict[str, Any]:
+    return {
+        "fingerprint": vocabulary.fingerprint,
+        "vocab_size": vocabulary.vocab_size,
+        "bos_id": vocabulary.bos_id,
+        "eos_id": vocabulary.eos_id,
+        "pad_id": vocabulary.pad_id,
+    }
+
+
+def finish_tokens(
+    out: Path,
+    tokenizer: Path,
+    identity: dict[str, Any],
+    n_shards: int,
+    *,
+    more: dict[str, Any] | None = None,
+    others: Sequence[str] = (),
+) -> None:
+    """Remove what no marker names, write the index, copy tokenizer.json, write the manifest last.
+
+    `more` are keys and `others` files of the folder that the manifest has besides.
+    """
     markers = [read_json(_marker(out, number)) for number in range(n_shards)]
     kept = {_marker(out, number) for number in range(n_shards)}
     kept |= {out / file["path"] for marker in markers for file in marker["files"]}
@@ -265,24 +292,19 @@ def _finish(out: Path, tokenizer: Path, vocabulary: Vocabulary, n_shards: int) -
     langs = sorted({name for tally in tallies for name in tally["langs"]})
     _write_index(out, n_shards, sources, langs)
     with atomic(out / "tokenizer.json") as path:
-        shutil.copyfile(tokenizer / "tokenizer.json", path)
+        shutil.copyfile(tokenizer, path)
     described = [file for marker in markers for file in marker["files"]]
     state = [str(_marker(out, number).relative_to(out)) for number in range(n_shards)]
-    files = described + [_described(out, name) for name in ("index.arrow", "tokenizer.json", *state)]
+    files = described + [_described(out, name) for name in ("index.arrow", "tokenizer.json", *others, *state)]
     manifest = {
         "format": FORMAT,
-        "tokenizer": {
-            "fingerprint": vocabulary.fingerprint,
-            "vocab_size": vocabulary.vocab_size,
-            "bos_id": vocabulary.bos_id,
-            "eos_id": vocabulary.eos_id,
-            "pad_id": vocabulary.pad_id,
-        },
-        "dtype": "uint16" if vocabulary.vocab_size <= 1 << 16 else "uint32",
+        **(more or {}),
+        "tokenizer": identity,
+        "dtype": "uint16" if identity["vocab_size"] <= 1 << 16 else "uint32",
         "sources": sources,
         "langs": langs,
         "shards": [
-            dict(zip(("tokens", "docs"), _files(number), strict=True))
+            dict(zip(("tokens", "docs"), shard_files(number), strict=True))
             | {name: tally[name] for name in ("documents", "n_tokens", "n_bytes")}
             for number, tally in enumerate(tallies)
         ],
@@ -296,7 +318,7 @@ def _finish(out: Path, tokenizer: Path, vocabulary: Vocabulary, n_shards: int) -
 def _write_index(out: Path, n_shards: int, sources: list[str], langs: list[str]) -> None:
     with atomic(out / "index.arrow") as path, pa.ipc.new_file(str(path), INDEX) as file:
         for number in range(n_shards):
-            docs = pq.read_table(out / _files(number)[1], columns=INDEX.names).combine_chunks()
+            docs = pq.read_table(out / shard_files(number)[1], columns=INDEX.names).combine_chunks()
             split = pc.index_in(docs["split"], pa.array(list(SPLIT_CODES)))
             codes = [
                 pc.index_in(docs[name].fill_null(UNKNOWN[name]), pa.array(table, pa.string()))
