@@ -196,6 +196,8 @@ def hojichar(lists: Path) -> Rules:
         "max_discrimination_words": breaks(f.DiscardDiscriminationContentJa(lists / "discrimination.txt")),
         "max_violence_words": breaks(f.DiscardViolenceContentJa(lists / "violence.txt")),
         "max_char_repetition_ratio": breaks(f.CharRepetitionRatioFilter()),
+        "max_noun_ratio": breaks(f.DiscardTooManyNouns()),
+        "max_word_repetition_ratio": breaks(f.WordRepetitionRatioFilter()),
         "max_special_char_ratio": breaks(f.DiscardTooManySpecialToken()),
         "max_char_run": breaks(f.SingleCharacterRepetitionFilter()),
         "max_ellipsis_line_ratio": breaks(f.DiscardTooManyEndingEllipsis()),

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = ("ja_aozora", "ja_wikipedia_kyoto", "en_books", "en_wikipedia_kyoto")
 GOALS = {"ja": 40.0, "en": 30.0}
 """MB of UTF-8 per second and core, the core group, both files of a language together."""
-GROUPS = ("space", "datatrove", "sudachi", "zstd", "zlib", "bbs", "words")
+GROUPS = ("space", "datatrove", "sudachi", "unidic", "zstd", "zlib", "bbs", "words")
 PEER_TEXTS = 40
 
 PEER = """
@@ -127,8 +127,8 @@ def group_rows(folder: Path) -> None:
     for group in GROUPS:
         cells = []
         for lang, texts in samples.items():
-            few = texts.slice(0, 40) if group == "sudachi" else texts
-            core = seconds(lambda few=few, lang=lang: signals(few, lang)) if group == "sudachi" else base[lang]
+            few = texts.slice(0, 40) if group in ("sudachi", "unidic") else texts
+            core = seconds(lambda few=few, lang=lang: signals(few, lang)) if few is not texts else base[lang]
             try:
                 signals(few.slice(0, 1), lang, groups=[group], lists=lists)
                 took = seconds(lambda f=few, lang=lang, g=group: signals(f, lang, groups=[g], lists=lists))

@@ -25,7 +25,8 @@ def _analyser() -> Any:
         from sudachipy import Dictionary, SplitMode  # type: ignore[import-untyped,import-not-found,unused-ignore]
     except ImportError as error:
         raise ConfigError(
-            "signals with the prefix sudachi_ need SudachiPy; pip install sudachipy sudachidict_core"
+            "signals with the prefix sudachi_ need SudachiPy; pip install sudachipy sudachidict_core, or take "
+            "fineweb2-ja@chars"
         ) from error
     dictionary = Dictionary(dict="core")
     # `create` became `tokenizer` in SudachiPy 0.7.

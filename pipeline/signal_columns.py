@@ -15,7 +15,7 @@ from seimai.errors import ConfigError
 __all__ = ["CORE", "GROUPS", "SIGNALS", "Column", "Signal", "columns_of", "groups_of"]
 
 CORE = "core"
-GROUPS = (CORE, "space", "datatrove", "dclm", "sudachi", "zstd", "zlib", "bbs", "words")
+GROUPS = (CORE, "space", "datatrove", "dclm", "sudachi", "unidic", "zstd", "zlib", "bbs", "words")
 """What can be switched on; `words` are the counts of word lists."""
 
 Signal = tuple[pa.DataType, str, str]
@@ -187,6 +187,12 @@ _DCLM: Mapping[str, tuple[str, str, str]] = {
     },
 }  # fmt: skip
 
+_UNIDIC: Mapping[str, tuple[str, str, str]] = {
+    "unidic_n_words": ("unidic.words", "", "words of MeCab with UniDic"),
+    "unidic_noun_ratio": ("unidic.nouns", "unidic.unmarked_words", "nouns (名詞), over words that are no mark (補助記号)"),
+    "unidic_all_dup_7word_ratio": ("unidic.repeated_ngrams", "unidic.ngrams", "7-grams of words that stand more than once, the first too (HojiChar)"),
+}  # fmt: skip
+
 _LISTS: Mapping[str, str] = {
     "ad": "advertisement",
     "adult": "adult",
@@ -212,6 +218,8 @@ def _declared() -> dict[str, Column]:
             found[f"{cut}_{name}"] = Column(above, below, unit, f"{words}: {meaning}", cut)
     for name, (above, below, meaning) in _DCLM.items():
         found[name] = Column(above, below, "ratio" if below else "words", meaning, "dclm")
+    for name, (above, below, meaning) in _UNIDIC.items():
+        found[name] = Column(above, below, "ratio" if below else "words", meaning, "unidic")
     found["zstd_ratio"] = Column("zstd_bytes", "bytes", "ratio", "bytes after zstd at level 3, over bytes", "zstd")
     found["zlib9_ratio"] = Column("zlib_bytes", "bytes", "ratio", "bytes after zlib at level 9, over bytes", "zlib")
     found["n_bbs_marks"] = Column(

@@ -13,6 +13,8 @@ _GROUPS = {
     "dclm": "repetition as DCLM's copy of RefinedWeb counts it",
     "sudachi": "words of SudachiPy's core dictionary in mode A, which FineWeb-2 used; "
     "`pip install sudachipy sudachidict_core`",
+    "unidic": "nouns and copied words by MeCab with the dictionary unidic-lite, which HojiChar uses; "
+    "`pip install fugashi unidic-lite`",
     "zstd": "size after zstd at level 3",
     "zlib": "size after zlib at level 9",
     "bbs": "marks of bulletin boards",

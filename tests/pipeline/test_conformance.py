@@ -65,6 +65,8 @@ def decided(peer: str, name: str, lang: str, folder: Path) -> tuple[list[str], l
     groups = groups_of(rule.column for rule in asked)
     if "sudachi" in groups:
         pytest.importorskip("sudachipy", reason="pip install sudachipy sudachidict_core")
+    if "unidic" in groups:
+        pytest.importorskip("fugashi", reason="pip install fugashi unidic-lite")
     lists = word_lists(peer, name, folder) if "words" in groups else None
     table = signals(texts, lang, groups=groups, lists=lists)
     ours = verdicts(table, asked)["reasons"].to_pylist()
