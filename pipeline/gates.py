@@ -8,10 +8,12 @@ from pydantic import Field
 from seimai.config import Section
 
 from .prefilter import may_be_japanese
+from .url_lists import UrlListsConfig
 
 __all__ = [
     *("GATES", "GatesConfig", "OptOut"),
-    *("language_gate", "language_prefilter", "opt_out_gate", "response_gate"),
+    *("language_gate", "language_prefilter", "loosened", "opt_out_gate", "response_gate"),
+    "url_gate",
 ]
 
 GATES: Mapping[str, str] = {
@@ -20,6 +22,7 @@ GATES: Mapping[str, str] = {
     "payload": "the body is missing or empty",
     "opt_out": "the publisher does not want what gates.opt_outs names, by header or on the page",
     "prefilter": "the page's bytes and its lang attribute speak for none of gates.languages",
+    "url": "a list of gates.urls has the address in a category of gates.urls.drop",
     "extract": "the page passes a limit of [extract] or its parser gave up",
     "quarantine": "the page killed or hung the extractor, twice; not reproducible, listed in the manifest",
     "empty": "no main text was found",
@@ -55,6 +58,8 @@ class GatesConfig(Section):
     TDM-Reservation: 1. no_reuse: a Japanese notice such as 無断転載禁止."""
     max_body_bytes: int = Field(default=32 << 20, ge=1024)
     """Bytes of a body after its content encoding is undone; the rest is cut, so that a bomb costs no more."""
+    urls: UrlListsConfig = UrlListsConfig()
+    """Lists of hosts, addresses and words that put a page into categories by its URL."""
 
 
 def response_gate(config: GatesConfig, status: int | None, mime: str, body: bytes) -> tuple[str, str] | None:
@@ -81,6 +86,15 @@ def language_prefilter(config: GatesConfig, body: bytes, http_charset: str | Non
     if config.prefilter and config.languages == ["ja"] and not may_be_japanese(body, http_charset):
         return "prefilter", "not ja"
     return None
+
+
+def url_gate(config: GatesConfig, categories: list[str] | None) -> tuple[str, str] | None:
+    """The URL lists' gate for a page's categories, with the first that is dropped; None where none is.
+
+    >>> url_gate(GatesConfig(urls=UrlListsConfig(drop=["adult"])), ["adult", "blog"])
+    ('url', 'adult')
+    """
+    return next((("url", category) for category in categories or () if category in config.urls.drop), None)
 
 
 def opt_out_gate(
@@ -112,3 +126,24 @@ def language_gate(config: GatesConfig, lang: str | None, score: float | None) ->
     if score is None or score < config.min_lang_score:
         return "lang_score", f"{score or 0.0:.3f}"
     return None
+
+
+def loosened(old: GatesConfig, new: GatesConfig) -> list[str]:
+    """Keys, as gates.key, by which `new` lets a page pass that `old` stops.
+
+    >>> loosened(GatesConfig(), GatesConfig(status=[200, 203], min_lang_score=0.5, opt_outs=["noai"]))
+    ['gates.status', 'gates.opt_outs']
+    """
+    looser = {
+        "status": bool(set(new.status) - set(old.status)),
+        "mime": bool(set(new.mime) - set(old.mime)),
+        "languages": bool(set(new.languages) - set(old.languages)),
+        "min_lang_score": new.min_lang_score < old.min_lang_score,
+        "prefilter": old.prefilter and not new.prefilter,
+        "opt_outs": bool(set(old.opt_outs) - set(new.opt_outs)),
+        "urls.ut1": set(old.urls.ut1) != set(new.urls.ut1) and bool(old.urls.drop),
+        "urls.lists": old.urls.lists != new.urls.lists and bool(old.urls.drop),
+        "urls.drop": bool(set(old.urls.drop) - set(new.urls.drop)),
+        "max_body_bytes": new.max_body_bytes > old.max_body_bytes,
+    }
+    return [f"gates.{key}" for key, is_looser in looser.items() if is_looser]

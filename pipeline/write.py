@@ -1,5 +1,6 @@
 """The write stage: kept documents in; Arrow shards of even size out, the same whatever the parts were."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
@@ -15,11 +17,15 @@ from seimai.files import atomic, sha256_file
 
 from .document import SHARD_COLUMNS, schema
 from .edits import edited_texts, read_edits
+from .pii import PiiConfig, find_pii, masked
 from .state import still_owned
 
-__all__ = ["VERSION", "OutputConfig", "ShardPlan", "plan_shards", "shard_schema", "write_shard"]
+__all__ = [
+    *("VERSION", "OutputConfig", "ShardPlan"),
+    *("even_tables", "plan_shards", "shard_schema", "shard_writer", "write_shard"),
+]
 
-VERSION = 2
+VERSION = 3
 BATCH_ROWS = 1024
 
 
@@ -86,26 +92,34 @@ def shard_schema(signals: pa.Schema, wanted: Sequence[str]) -> pa.Schema:
     return pa.schema([*fixed, *(signals.field(name) for name in wanted if name not in fixed.names)])
 
 
-def write_shard(run: Path, plan: ShardPlan, config: OutputConfig, owner: str) -> list[dict[str, Any]]:
-    """Write one shard and return its file entry; none when no document begins in its range."""
-    rows = _rows(run, plan, config)
+def write_shard(
+    run: Path, plan: ShardPlan, config: OutputConfig, owner: str, pii: PiiConfig | None = None
+) -> list[dict[str, Any]]:
+    """Write one shard and return its file entry; none when no document begins in its range.
+
+    With `pii` its kinds are masked in text and title; the entry counts them under "masked".
+    """
+    counts: Counter[str] = Counter()
+    rows = (_masked(table, pii, counts) if pii and pii.mask else table for table in _rows(run, plan, config))
     first = next(rows, None)
     if first is None:
         return []
     name = f"shards/{plan.name}.{config.format}"
     with atomic(run / name) as temporary:
         count = 0
-        with pa.OSFile(str(temporary), "wb") as sink, _writer(sink, first.schema, config) as writer:
-            for batch in _even(first, rows):
+        with pa.OSFile(str(temporary), "wb") as sink, shard_writer(sink, first.schema, config.format) as writer:
+            for batch in even_tables(first, rows):
                 writer.write_table(batch)
                 count += len(batch)
         entry = {"path": name, "bytes": temporary.stat().st_size, "sha256": sha256_file(temporary), "rows": count}
+        entry |= {"masked": dict(sorted(counts.items()))} if counts else {}
         still_owned(run, owner)
     return [entry]
 
 
-def _writer(sink: pa.NativeFile, columns: pa.Schema, config: OutputConfig) -> Any:
-    if config.format == "parquet":
+def shard_writer(sink: Any, columns: pa.Schema, form: str) -> Any:
+    """What writes tables into a shard: `form` is arrow or parquet."""
+    if form == "parquet":
         return pq.ParquetWriter(sink, columns, compression="zstd")
     return pa.ipc.new_file(sink, columns, options=pa.ipc.IpcWriteOptions(compression="zstd"))
 
@@ -120,6 +134,20 @@ def _rows(run: Path, plan: ShardPlan, config: OutputConfig) -> Iterator[pa.Table
         inside = table.filter(pa.array((starts >= low) & (starts < high)))
         if len(inside):
             yield inside
+
+
+def _masked(table: pa.Table, config: PiiConfig, counts: Counter[str]) -> pa.Table:
+    """The rows with personal data masked in text and title, and counted."""
+    for name in ("text", "title"):
+        array = table[name].cast(pa.large_string()).combine_chunks()
+        found = find_pii(array, kinds=config.mask)
+        counts.update(found["kind"].to_pylist())
+        column = masked(array, found).cast(table.field(name).type)
+        table = table.set_column(table.schema.get_field_index(name), table.field(name), column)
+    lengths = {"n_chars": pc.utf8_length(table["text"]), "n_bytes": pc.binary_length(table["text"])}
+    for name, length in lengths.items():
+        table = table.set_column(table.schema.get_field_index(name), table.field(name), length.cast(pa.int64()))
+    return table
 
 
 def _kept(run: Path, part: str, lang: str, config: OutputConfig) -> pa.Table:
@@ -139,7 +167,7 @@ def _kept(run: Path, part: str, lang: str, config: OutputConfig) -> pa.Table:
     return pa.table({name: columns[name] for name in target.names}).take(chosen).cast(target)
 
 
-def _even(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
+def even_tables(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """The same rows in tables of exactly 1,024 (the last one shorter), so that batches do not follow parts."""
     waiting = first
     while True:
