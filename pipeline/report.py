@@ -1,5 +1,6 @@
 """The report of a run: one offline HTML page with the funnel, and the same funnel as rows for the terminal."""
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from seimai.files import write_atomic
 
 from .bands import curve_svg, describe_bands
+from .canaries import CanaryVerdict
 from .dedup import DedupConfig
 from .gates import GATES
 
@@ -47,8 +49,10 @@ def funnel(totals: dict[str, Any]) -> list[tuple[str, str, str, int]]:
     return rows
 
 
-def write_report(run: Path, head: dict[str, Any], dedup: DedupConfig | None = None) -> None:
-    """Write `report.html`; with the section [dedup], what its bands find."""
+def write_report(
+    run: Path, head: dict[str, Any], dedup: DedupConfig | None = None, canaries: Sequence[CanaryVerdict] = ()
+) -> None:
+    """Write `report.html`; with the section [dedup], what its bands find; with canaries, what became of them."""
     totals = head["totals"]
     rows = funnel(totals)
     most = max(1, rows[0][3])
@@ -78,10 +82,13 @@ def write_report(run: Path, head: dict[str, Any], dedup: DedupConfig | None = No
         f"<h2>Funnel</h2><table><tr><th>stage<th>reason<th>language<th>documents<th></tr>{lines}</table>"
         f"<h2>Kept</h2><table><tr><th>language<th>documents<th>characters<th>bytes</tr>{kept}</table>"
         f"{_bands(dedup) if dedup else ''}"
+        f"{_alone(totals.get('alone', []))}"
         f"{_cut(totals.get('cut', []))}"
+        f"{_masked(totals.get('masked', {}))}"
         f"<h2>Duplicates</h2><table>{clustered}</table>"
         f"<h2>Counted while reading</h2><table>{counted}</table>"
         + (f"<h2>Parts that failed</h2><ul>{failed}</ul>" if failed else "")
+        + _canaries(canaries)
         + "</html>\n",
     )
 
@@ -91,6 +98,33 @@ def _bands(dedup: DedupConfig) -> str:
     line = describe_bands(dedup.shape, dedup.threshold, dedup.verify)
     picture = curve_svg({dedup.preset or "chosen": dedup.shape}, dedup.threshold)
     return f"<h2>Near-duplicates</h2><p>{escape(line)}</p>{picture}"
+
+
+def _masked(counts: dict[str, int]) -> str:
+    """The section on personal data masked in the shards; empty where there was none."""
+    lines = "".join(f"<tr><td>{escape(kind)}</td><td class=n>{count:,}</td></tr>" for kind, count in counts.items())
+    return f"<h2>Masked in the shards</h2><table>{lines}</table>" if lines else ""
+
+
+def _alone(rows: list[list[Any]]) -> str:
+    """The section on what each rule alone costs; empty where no rule drops a document that nothing else drops."""
+    of_rules = sorted((row for row in rows if row[1] not in GATES), key=lambda row: (row[0], -row[2], row[1]))
+    lines = "".join(
+        f"<tr><td>{escape(lang)}</td><td>{escape(reason)}</td><td class=n>{count:,}</td></tr>"
+        for lang, reason, count in of_rules
+    )
+    head = "<h2>Dropped by one rule alone</h2><table><tr><th>language<th>rule<th>documents</tr>"
+    return f"{head}{lines}</table>" if of_rules else ""
+
+
+def _canaries(verdicts: Sequence[CanaryVerdict]) -> str:
+    """The section on documents whose fate is known; empty where none were sent."""
+    lines = "".join(
+        f"<tr><td>{escape(v.name)}</td><td>{'good' if v.good else 'bad'}</td><td>{'WRONG' if v.wrong else 'right'}</td>"
+        f"<td>{escape(v.reason or 'kept')} {escape(v.detail)}</td></tr>"
+        for v in verdicts
+    )
+    return f"<h2>Canaries</h2><table><tr><th>canary<th>is<th>verdict<th></tr>{lines}</table>" if verdicts else ""
 
 
 def _cut(rows: list[list[Any]]) -> str:
