@@ -1,19 +1,31 @@
-"""Causal attention inside segments: the dense reference, the fused kernel where it gives the same, and the KV cache.
+"""Causal attention inside segments: what the layers of a forward pass share, the KV cache, and the layer itself.
 
 Letters: B rows, T queries, S keys, H query heads, K key and value heads, d width of a head.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention.flex_attention import BlockMask
 
+from .block_mask import DocumentBlocks, causal_block_mask, document_blocks, document_starts
 from .config import Body
+from .kernels import (
+    Path,
+    ScoreMod,
+    biased_attention,
+    channel_attention,
+    dense_attention,
+    flexible_attention,
+    path_for,
+    plain_attention,
+    wide,
+)
 from .positions import Angles, PositionKind, rotate_half
 
-__all__ = ["Attention", "Cache", "Frame", "dense_attention", "frame_for", "fused_attention"]
+__all__ = ["Attention", "Cache", "Frame", "frame_for"]
 
 
 class Cache:
@@ -23,6 +35,7 @@ class Cache:
         shape = (body.n_layers, rows, body.n_kv_heads, max_tokens, body.head_dim)
         self.keys = torch.zeros(shape, dtype=like.dtype, device=like.device)
         self.values = torch.zeros_like(self.keys)
+        self.max_tokens = max_tokens
         self.length = 0
 
     def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,49 +48,69 @@ class Cache:
 
 @dataclass(frozen=True)
 class Frame:
-    """What all layers of one forward pass share."""
+    """What all layers of one forward pass share; what its path does not need is None."""
 
-    mask: Tensor | None
-    """Bool, (1 or B, 1, T, S), true where a query may look; None is the plain causal square."""
-    distance: Tensor
-    """(T, S), query index − key index."""
-    bias: Tensor | None
-    """fp32 (H, T, S) added to the scores of every layer."""
-    angles: Angles | None
+    path: Path
+    """How attention is computed (kernels.py)."""
+    angles: Angles | None = None
     """Cosines and sines for the rotation of queries and keys."""
-
-
-def frame_for(positions: PositionKind, position: Tensor, segment: Tensor | None, past: int) -> Frame:
-    """The frame of T tokens behind `past` cached ones; `segment` (B, T) keeps documents of a row apart."""
-    tokens = position.shape[1]
-    query = torch.arange(past, past + tokens, device=position.device)
-    distance = query[:, None] - torch.arange(past + tokens, device=position.device)[None, :]
-    bias = positions.bias(distance)
     mask: Tensor | None = None
+    """Bool, (1 or B, 1, T, S), true where a query may look; None is the plain causal square."""
+    distance: Tensor | None = None
+    """(T, S), query index − key index."""
+    bias: Tensor | None = None
+    """fp32 (H, T, S) added to the scores of every layer."""
+    channels: tuple[Tensor, Tensor] | None = None
+    """Channels whose products are the bias."""
+    blocks: BlockMask | None = None
+    """Visible blocks for FlexAttention."""
+    score_mod: ScoreMod | None = None
+    """The bias as FlexAttention adds it."""
+
+
+def frame_for(
+    positions: PositionKind,
+    position: Tensor,
+    segment: Tensor | None,
+    cache: Cache | None,
+    *,
+    blocks: DocumentBlocks | None = None,
+    half: bool = False,
+    path: Path | None = None,
+) -> Frame:
+    """The frame of T tokens behind those of `cache`; `segment` (B, T) keeps documents of a row apart.
+
+    `blocks` are the block lists of those segments where the loader made them; FlexAttention makes them itself without.
+    `path` is the best for the device if not given.
+    """
+    tokens, device = position.shape[1], position.device
+    packed, room = segment is not None, None if cache is None else cache.max_tokens
+    path = path or path_for(
+        positions.kind, tokens, device=device.type, half=half, packed=packed, cached=cache is not None
+    )
+    angles = positions.angles(position, room)
+    if path == "flex":
+        if blocks is None and segment is not None:
+            blocks = document_blocks(document_starts(segment))
+        mask = causal_block_mask(tokens, device) if blocks is None else blocks.block_mask()
+        return Frame(path, angles, blocks=mask, score_mod=positions.score_mod(tokens, device))
+    if path == "channels":
+        return Frame(path, angles, channels=positions.channels(position))
+    return _dense_frame(positions, position, segment, 0 if cache is None else cache.length, path, angles)
+
+
+def _dense_frame(
+    positions: PositionKind, position: Tensor, segment: Tensor | None, past: int, path: Path, angles: Angles | None
+) -> Frame:
+    tokens, device = position.shape[1], position.device
+    if path == "sdpa" and segment is None and not past:
+        return Frame(path, angles)
+    query = torch.arange(past, past + tokens, device=device)
+    distance = query[:, None] - torch.arange(past + tokens, device=device)[None, :]
+    mask = (distance >= 0)[None, None]
     if segment is not None:
         mask = ((segment[:, :, None] == segment[:, None, :]) & (distance >= 0))[:, None]
-    elif past or bias is not None:
-        mask = (distance >= 0)[None, None]
-    return Frame(mask=mask, distance=distance, bias=bias, angles=positions.angles(position))
-
-
-def dense_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, bias: Tensor | None) -> Tensor:
-    """softmax(q · kᵀ / √d + bias) · v with all scores in memory, softmax in fp32: the oracle of every other path."""
-    scores = (query @ key.transpose(-1, -2)).float() / math.sqrt(query.shape[-1])
-    if bias is not None:
-        scores = scores + bias
-    return scores.masked_fill(~mask, -math.inf).softmax(-1).to(value.dtype) @ value
-
-
-def fused_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, bias: Tensor | None) -> Tensor:
-    """The same through PyTorch's scaled_dot_product_attention; a mask of None is the causal square."""
-    if bias is not None:
-        assert mask is not None
-        if query.dtype != torch.float32:
-            # The kernel wants the bias in the queries' type, and bf16 rounds ALiBi at distance 4,096 by whole units.
-            return dense_attention(query, key, value, mask, bias)
-        mask = bias.masked_fill(~mask, -math.inf)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
+    return Frame(path, angles, mask=mask, distance=distance, bias=positions.bias(distance))
 
 
 class Attention(nn.Module):
@@ -103,21 +136,34 @@ class Attention(nn.Module):
         value = self._heads(self.value(x), None, None)
         if cache is not None:
             key, value = cache.append(self.layer, key, value)
-        if self.query_heads_per_key > 1:
-            key = key.repeat_interleave(self.query_heads_per_key, 1)
-            value = value.repeat_interleave(self.query_heads_per_key, 1)
-        by_content = positions.content_bias(self.layer, query, frame.distance)
-        if by_content is not None:
-            mask = frame.distance >= 0 if frame.mask is None else frame.mask
-            mixed = dense_attention(query, key, value, mask, by_content)
-        else:
-            mixed = fused_attention(query, key, value, frame.mask, frame.bias)
+        mixed = self._attend(query, key, value, positions, frame)
         out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return out
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, positions: PositionKind, frame: Frame) -> Tensor:
+        """(B, H, T, d), (B, K, S, d) twice -> (B, H, T, d) by the frame's path."""
+        if frame.blocks is not None:
+            score_mod = positions.content_score_mod(self.layer, query) or frame.score_mod
+            return flexible_attention(query, key, value, frame.blocks, score_mod)
+        if self.query_heads_per_key > 1:
+            # Only FlexAttention reads shared heads itself on every backend.
+            key = key.repeat_interleave(self.query_heads_per_key, 1)
+            value = value.repeat_interleave(self.query_heads_per_key, 1)
+        if frame.channels is not None:
+            return channel_attention(query, key, value, frame.channels)
+        if frame.path == "sdpa":
+            return plain_attention(query, key, value, frame.mask)
+        assert frame.mask is not None
+        assert frame.distance is not None
+        bias = positions.content_bias(self.layer, query, frame.distance)
+        bias = frame.bias if bias is None else bias
+        if frame.path == "biased" and bias is not None:
+            return biased_attention(query, key, value, frame.mask, bias)
+        return dense_attention(query, key, value, frame.mask, bias)
 
     def _heads(self, x: Tensor, norm: Tensor | None, angles: Angles | None) -> Tensor:
         """(B, T, heads · d) -> (B, heads, T, d), normed and turned where asked."""
         heads = x.view(*x.shape[:-1], -1, self.head_dim).transpose(1, 2)
         if norm is not None:
-            heads = F.rms_norm(heads.float(), (self.head_dim,), norm.float(), self.eps).to(heads.dtype)
+            heads = F.rms_norm(wide(heads), (self.head_dim,), wide(norm), self.eps).to(heads.dtype)
         return heads if angles is None else rotate_half(heads, angles)

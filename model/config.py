@@ -8,10 +8,11 @@ from pydantic import Field
 from seimai.config import Section
 from seimai.errors import ConfigError
 
-__all__ = ["Body", "ModelConfig", "Positions", "Preset", "resolve_body"]
+__all__ = ["Body", "ModelConfig", "Positions", "Preset", "RopeScaling", "check_body", "resolve_body"]
 
 Preset = Literal["llama", "gpt2", "mpt"]
 Positions = Literal["learned", "sinusoidal", "shaw", "t5", "alibi", "rope", "none"]
+RopeScaling = Literal["none", "linear", "ntk", "dynamic", "yarn", "llama3"]
 
 
 class ModelConfig(Section):
@@ -21,8 +22,6 @@ class ModelConfig(Section):
     """llama: RMSNorm, SwiGLU, no bias. gpt2: LayerNorm, GELU (tanh), biases. mpt: LayerNorm, GELU, no bias."""
     positions: Positions = "rope"
     """How the model knows the order of tokens."""
-    rope_scaling: Literal["none"] = "none"
-    """Stretching of rotary angles beyond the trained length."""
     depth: int = Field(default=4, ge=1, le=256)
     """The dial: number of layers; width is 64 times it, the learning rate and the batch follow."""
     n_layers: int | None = Field(default=None, ge=1, le=256)
@@ -47,6 +46,20 @@ class ModelConfig(Section):
     """Share of activations dropped after the embedding and each sub-layer in training."""
     rope_base: float = Field(default=10_000.0, gt=1.0)
     """b in the rotary angles p · b^(−2i/d)."""
+    rope_scaling: RopeScaling = "none"
+    """Stretching of rotary angles beyond the trained length (rope_scaling.py); also possible at evaluation alone."""
+    rope_factor: float = Field(default=1.0, ge=1.0)
+    """s: how many times longer texts may be; above 1 with a scaling, 1 without."""
+    rope_original_tokens: int | None = Field(default=None, ge=8)
+    """L: the length trained before scaling, for dynamic, yarn and llama3; `row_tokens` if not given."""
+    yarn_beta_fast: float = Field(default=32.0, gt=0)
+    """Planes that turn more often than this within L keep their angles (YaRN)."""
+    yarn_beta_slow: float = Field(default=1.0, gt=0)
+    """Planes that turn more seldom than this within L are slowed s times (YaRN)."""
+    llama3_low_freq_factor: float = Field(default=1.0, gt=0)
+    """Planes whose wavelength is above L / this are slowed s times (llama3)."""
+    llama3_high_freq_factor: float = Field(default=4.0, gt=0)
+    """Planes whose wavelength is below L / this keep their angles (llama3)."""
     shaw_max_distance: int = Field(default=64, ge=1)
     """K: distances above it share one vector (Shaw)."""
     t5_buckets: int = Field(default=32, ge=4)
@@ -94,6 +107,20 @@ class Body(Section):
     """Share of activations dropped in training."""
     rope_base: float
     """b of the rotary angles."""
+    rope_scaling: RopeScaling = "none"
+    """Stretching of rotary angles; this and what follows up to Shaw is not written by trainings before scalings."""
+    rope_factor: float = 1.0
+    """s of the scaling."""
+    rope_original_tokens: int | None = None
+    """L of the scaling; `row_tokens` if not given."""
+    yarn_beta_fast: float = 32.0
+    """Turns within L above which YaRN keeps a plane."""
+    yarn_beta_slow: float = 1.0
+    """Turns within L below which YaRN slows a plane s times."""
+    llama3_low_freq_factor: float = 1.0
+    """L / wavelength below which llama3 slows a plane s times."""
+    llama3_high_freq_factor: float = 4.0
+    """L / wavelength above which llama3 keeps a plane."""
     shaw_max_distance: int
     """K of Shaw."""
     t5_buckets: int
@@ -115,7 +142,7 @@ def resolve_body(config: ModelConfig, vocab_size: int) -> Body:
     _check_heads(config, d_model, n_heads, n_kv_heads)
     swiglu = config.preset == "llama"
     d_ff = config.d_ff or _multiple(math.ceil(8 * d_model / 3) if swiglu else 4 * d_model, 64)
-    return Body(
+    body = Body(
         preset=config.preset,
         positions=config.positions,
         vocab_size=vocab_size,
@@ -134,10 +161,49 @@ def resolve_body(config: ModelConfig, vocab_size: int) -> Body:
         tied=config.preset != "llama" if config.tied is None else config.tied,
         dropout=config.dropout,
         rope_base=config.rope_base,
+        rope_scaling=config.rope_scaling,
+        rope_factor=config.rope_factor,
+        rope_original_tokens=config.rope_original_tokens or config.row_tokens,
+        yarn_beta_fast=config.yarn_beta_fast,
+        yarn_beta_slow=config.yarn_beta_slow,
+        llama3_low_freq_factor=config.llama3_low_freq_factor,
+        llama3_high_freq_factor=config.llama3_high_freq_factor,
         shaw_max_distance=config.shaw_max_distance,
         t5_buckets=config.t5_buckets,
         t5_max_distance=config.t5_max_distance,
     )
+    check_body(body)
+    return body
+
+
+def check_body(body: Body) -> None:
+    """ConfigError where the settings of a body's positions do not fit each other."""
+    if body.positions == "rope" and body.head_dim % 2:
+        raise ConfigError(f"model.positions = rope needs heads of even width, not {body.head_dim}; change n_heads")
+    if body.positions == "sinusoidal" and body.d_model % 2:
+        raise ConfigError(f"model.positions = sinusoidal needs an even model.d_model, not {body.d_model}; change it")
+    if body.t5_max_distance <= body.t5_buckets // 2:
+        raise ConfigError(f"model.t5_max_distance = {body.t5_max_distance} must be above half of model.t5_buckets")
+    _check_scaling(body)
+
+
+def _check_scaling(body: Body) -> None:
+    kind = body.rope_scaling
+    if kind == "none":
+        if body.rope_factor != 1:
+            raise ConfigError(f"model.rope_factor = {body.rope_factor} scales nothing; give model.rope_scaling too")
+        return
+    if body.positions != "rope":
+        raise ConfigError(f"model.rope_scaling = {kind} needs model.positions = rope, not {body.positions}")
+    if body.rope_factor <= 1:
+        raise ConfigError(f"model.rope_factor = {body.rope_factor} must be above 1 with model.rope_scaling = {kind}")
+    if kind in ("ntk", "dynamic") and body.head_dim < 4:
+        raise ConfigError(f"model.rope_scaling = {kind} needs heads of at least 4, not {body.head_dim}; change n_heads")
+    if kind == "yarn" and body.yarn_beta_fast <= body.yarn_beta_slow:
+        raise ConfigError(f"model.yarn_beta_fast = {body.yarn_beta_fast} must be above model.yarn_beta_slow")
+    if kind == "llama3" and body.llama3_high_freq_factor <= body.llama3_low_freq_factor:
+        low = body.llama3_low_freq_factor
+        raise ConfigError(f"model.llama3_low_freq_factor = {low} must be below model.llama3_high_freq_factor")
 
 
 def _check_heads(config: ModelConfig, d_model: int, n_heads: int, n_kv_heads: int) -> None:
@@ -149,12 +215,6 @@ def _check_heads(config: ModelConfig, d_model: int, n_heads: int, n_kv_heads: in
         raise ConfigError(f"model.n_kv_heads = {n_kv_heads}: the {config.preset} preset has none; use preset llama")
     if config.preset != "llama" and config.qk_norm:
         raise ConfigError(f"model.qk_norm = true: the {config.preset} preset has none; use preset llama")
-    if config.positions == "rope" and (d_model // n_heads) % 2:
-        raise ConfigError(f"model.positions = rope needs heads of even width, not {d_model // n_heads}; change n_heads")
-    if config.positions == "sinusoidal" and d_model % 2:
-        raise ConfigError(f"model.positions = sinusoidal needs an even model.d_model, not {d_model}; change d_model")
-    if config.t5_max_distance <= config.t5_buckets // 2:
-        raise ConfigError(f"model.t5_max_distance = {config.t5_max_distance} must be above half of model.t5_buckets")
 
 
 def _multiple(value: int, of: int) -> int:

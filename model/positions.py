@@ -7,6 +7,7 @@ wrong by 0.26 of a score's deviation at p = 1,000 (research/training.md, section
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,9 @@ from torch import Tensor, nn
 
 from seimai.errors import ConfigError
 
-from .config import Body
+from .config import Body, Positions
+from .kernels import ScoreMod, wide
+from .rope_scaling import attention_factor, frequencies, segment_lengths
 
 __all__ = [
     "T5",
@@ -41,12 +44,17 @@ class PositionKind(nn.Module):
     (Haviv et al. 2022, arXiv:2203.16634; Kazemnejad et al. 2023, arXiv:2305.19466.) Needs BOS at every start.
     """
 
+    kind: Positions = "none"
+
     def embed(self, position: Tensor) -> Tensor | None:
         """(B, T) positions -> (B, T, D) to add to the token embedding, or None."""
         return None
 
-    def angles(self, position: Tensor) -> Angles | None:
-        """(B, T) positions -> cosines and sines (B, 1, T, d/2) for `rotate_half`, or None."""
+    def angles(self, position: Tensor, room: int | None = None) -> Angles | None:
+        """(B, T) positions -> fp32 cosines and sines (B, 1, T, d/2) for `rotate_half`, or None.
+
+        `room` is the length that a text with a KV cache may reach; without it a segment's own length counts.
+        """
         return None
 
     def bias(self, distance: Tensor) -> Tensor | None:
@@ -57,9 +65,26 @@ class PositionKind(nn.Module):
         """(B, H, T, d) queries and (T, S) distances -> (B, H, T, S) to add to one layer's scores, or None."""
         return None
 
+    def score_mod(self, tokens: int, device: torch.device) -> ScoreMod | None:
+        """`bias` as a function of one score for FlexAttention over `tokens` queries and keys, or None."""
+        return None
+
+    def content_score_mod(self, layer: int, query: Tensor) -> ScoreMod | None:
+        """`content_bias` as a function of one score for FlexAttention, or None."""
+        return None
+
+    def channels(self, position: Tensor) -> tuple[Tensor, Tensor] | None:
+        """(B, T) positions -> more channels of queries (H, 1, 8) and keys (B, 1, T, 8), or None.
+
+        Their product over √d is `bias` up to a number for each query, to which a softmax is blind.
+        """
+        return None
+
 
 class Learned(PositionKind):
     """x = E[token] + P[p] with a trained table P of row_tokens rows, N(0, 0.02) (GPT-2). Knows no length beyond it."""
+
+    kind: Positions = "learned"
 
     def __init__(self, body: Body) -> None:
         super().__init__()
@@ -84,6 +109,7 @@ class Sinusoidal(PositionKind):
     size, and folds into an exported table of positions.
     """
 
+    kind: Positions = "sinusoidal"
     alpha = 0.02 * math.sqrt(2)
 
     def __init__(self, body: Body) -> None:
@@ -101,6 +127,8 @@ class Shaw(PositionKind):
     (Shaw et al. 2018, arXiv:1803.02155, keys only.) q · Rᵀ is (B, H, T, K+1) and then gathered by distance.
     """
 
+    kind: Positions = "shaw"
+
     def __init__(self, body: Body) -> None:
         super().__init__()
         rows = body.shaw_max_distance + 1
@@ -108,10 +136,22 @@ class Shaw(PositionKind):
 
     def content_bias(self, layer: int, query: Tensor, distance: Tensor) -> Tensor:
         """q_i · r_c(δ) / √d, fp32."""
-        table = self.table[layer].to(query.dtype)
-        by_distance = (query @ table.T).float() / math.sqrt(query.shape[-1])
-        clipped = distance.clamp(0, len(table) - 1).expand(*query.shape[:2], *distance.shape)
+        by_distance = self._by_distance(layer, query)
+        clipped = distance.clamp(0, by_distance.shape[-1] - 1).expand(*query.shape[:2], *distance.shape)
         return by_distance.gather(-1, clipped)
+
+    def content_score_mod(self, layer: int, query: Tensor) -> ScoreMod:
+        """The same, read from (B, H, T, K+1) by distance."""
+        by_distance = self._by_distance(layer, query)
+        farthest = by_distance.shape[-1] - 1
+
+        def add(score: Tensor, row: Tensor, head: Tensor, i: Tensor, j: Tensor) -> Tensor:
+            return score + by_distance[row, head, i, (i - j).clamp(0, farthest)]
+
+        return add
+
+    def _by_distance(self, layer: int, query: Tensor) -> Tensor:
+        return wide(query @ self.table[layer].to(query.dtype).T) / math.sqrt(query.shape[-1])
 
 
 class T5(PositionKind):
@@ -120,46 +160,104 @@ class T5(PositionKind):
     T5 itself leaves out 1/√d; here it stays, and the bias is added after it.
     """
 
+    kind: Positions = "t5"
+
     def __init__(self, body: Body) -> None:
         super().__init__()
         self.max_distance = body.t5_max_distance
         self.table = nn.Parameter(torch.empty(body.t5_buckets, body.n_heads).normal_(0, 0.02))
 
     def bias(self, distance: Tensor) -> Tensor:
-        """b[h, bucket(δ)] as (H, T, S)."""
-        bucket = t5_bucket(distance, len(self.table), self.max_distance)
+        """b[h, bucket(δ)] as (H, T, S), S − 1 being the largest distance."""
         # F.embedding and not an index: its gradient on the CPU is the same in every run.
-        return F.embedding(bucket, self.table).permute(2, 0, 1).float()
+        by_distance = self.by_distance(distance.shape[-1], distance.device)
+        return F.embedding(distance.clamp(min=0), by_distance).permute(2, 0, 1)
+
+    def score_mod(self, tokens: int, device: torch.device) -> ScoreMod:
+        """The same, read from (T, H) by distance: far fewer queries share an entry than share one of 32 buckets."""
+        by_distance = self.by_distance(tokens, device)
+
+        def add(score: Tensor, row: Tensor, head: Tensor, i: Tensor, j: Tensor) -> Tensor:
+            return score + by_distance[(i - j).clamp(min=0), head]
+
+        return add
+
+    def by_distance(self, tokens: int, device: torch.device) -> Tensor:
+        """b[h, bucket(δ)] for δ below `tokens`, fp32 (tokens, H)."""
+        bucket = t5_bucket(torch.arange(tokens, device=device), len(self.table), self.max_distance)
+        return F.embedding(bucket, wide(self.table))
 
 
 class Alibi(PositionKind):
     """S_ij −= m_h · δ with a fixed slope per head (Press et al. 2022, arXiv:2108.12409). No parameters."""
 
+    kind: Positions = "alibi"
     slopes: Tensor
 
     def __init__(self, body: Body) -> None:
         super().__init__()
+        self.n_heads, self.head_dim = body.n_heads, body.head_dim
         self.register_buffer("slopes", torch.tensor(alibi_slopes(body.n_heads)), persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Alibi":
+        """What moves or casts the model moves the slopes only: rounded to bf16 those of 12 heads would be wrong."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.slopes = torch.tensor(alibi_slopes(self.n_heads), device=self.slopes.device)
+        return self
 
     def bias(self, distance: Tensor) -> Tensor:
         """−m_h · δ as (H, T, S)."""
-        return -self.slopes.float()[:, None, None] * distance.float()
+        return -self.slopes[:, None, None] * distance.float()
+
+    def score_mod(self, tokens: int, device: torch.device) -> ScoreMod:
+        """The same from the two places."""
+        slopes = self.slopes
+
+        def add(score: Tensor, row: Tensor, head: Tensor, i: Tensor, j: Tensor) -> Tensor:
+            return score - slopes[head] * (i - j)
+
+        return add
+
+    def channels(self, position: Tensor) -> tuple[Tensor, Tensor]:
+        """Six channels and two zeros whose product is m_h · j · √d, exact factors in bf16 for positions below 65,536.
+
+        −m · (i − j) and m · j differ by a number for each query, to which a softmax is blind. j = 256 · a + b with two
+        digits that bf16 holds exactly; m · √d in three parts of 8 bits each, for one part alone is wrong by 0.2 to 3.9
+        at distance 4,096. 256 times a part is exact too.
+        """
+        rest, parts = self.slopes * math.sqrt(self.head_dim), []
+        for _ in range(3):
+            parts.append(rest.to(torch.bfloat16).float())
+            rest = rest - parts[-1]
+        none = torch.zeros_like(rest)
+        for_query = torch.stack([*(256 * part for part in parts), *parts, none, none], -1)
+        high, low = (position // 256).float(), (position % 256).float()
+        nothing = torch.zeros_like(high)
+        for_key = torch.stack([high, high, high, low, low, low, nothing, nothing], -1)
+        return for_query[:, None, :], for_key[:, None]
 
 
 class Rope(PositionKind):
     """Queries and keys are turned by p · b^(−2i/d) in the planes (x_i, x_(i+d/2)) (Su et al. 2021, arXiv:2104.09864).
 
-    The half layout of NeoX and Hugging Face, so that an export to Llama needs no permutation.
+    The half layout of NeoX and Hugging Face, so that an export to Llama needs no permutation. Scalings replace the
+    frequencies (rope_scaling.py). `dynamic` follows the length of each segment; behind a KV cache, whose keys were
+    turned before the text grew, it is frozen at the length the cache has room for.
     """
+
+    kind: Positions = "rope"
 
     def __init__(self, body: Body) -> None:
         super().__init__()
-        self.head_dim = body.head_dim
-        self.base = body.rope_base
+        self.body = body
 
-    def angles(self, position: Tensor) -> Angles:
+    def angles(self, position: Tensor, room: int | None = None) -> Angles:
         """cos and sin of p · θ_i as (B, 1, T, d/2)."""
-        return rope_angles(position, self.head_dim, self.base)
+        length = None
+        if self.body.rope_scaling == "dynamic":
+            length = segment_lengths(position) if room is None else torch.full_like(position, room)
+        theta = frequencies(self.body, position.device, length)
+        return rope_angles(position, theta, attention_factor(self.body))
 
 
 def positions_for(body: Body) -> PositionKind:
@@ -215,15 +313,14 @@ def alibi_slopes(n_heads: int) -> list[float]:
     return slopes + between[: n_heads - below]
 
 
-def rope_angles(position: Tensor, head_dim: int, base: float) -> Angles:
-    """Cosines and sines, fp32 (B, 1, T, d/2), of p · b^(−2i/d)."""
-    exponent = torch.arange(0, head_dim, 2, device=position.device, dtype=torch.float32) / head_dim
-    angle = position[:, None, :, None].float() * base**-exponent
-    return angle.cos(), angle.sin()
+def rope_angles(position: Tensor, theta: Tensor, factor: float = 1.0) -> Angles:
+    """Cosines and sines, fp32 (B, 1, T, d/2), of p · θ_i times `factor`; `theta` is (d/2) or (B, T, d/2)."""
+    angle = (position[..., None].float() * theta)[:, None]
+    return angle.cos() * factor, angle.sin() * factor
 
 
 def rotate_half(x: Tensor, angles: Angles) -> Tensor:
     """Turn (B, H, T, d) in the planes (x_i, x_(i+d/2)), in fp32, back in x's type."""
     cos, sin = angles
-    first, second = x.float().chunk(2, -1)
+    first, second = wide(x).chunk(2, -1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), -1).to(x.dtype)

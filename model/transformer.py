@@ -6,11 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seimai.config import parse_config
+
 from .attention import Attention, Cache, Frame, frame_for
-from .config import Body
+from .block_mask import DocumentBlocks
+from .config import Body, RopeScaling, check_body
+from .kernels import Path, wide
 from .positions import PositionKind, positions_for
 
-__all__ = ["Transformer", "build", "count_parameters"]
+__all__ = ["Transformer", "build", "count_parameters", "with_scaling"]
 
 
 class Norm(nn.Module):
@@ -24,10 +28,11 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, D) -> (…, D), in x's type."""
-        shape = self.weight.shape
+        shape, weight = self.weight.shape, wide(self.weight)
         if self.rms:
-            return F.rms_norm(x.float(), shape, self.weight, 1e-6).to(x.dtype)
-        return F.layer_norm(x.float(), shape, self.weight, self.bias, 1e-5).to(x.dtype)
+            return F.rms_norm(wide(x), shape, weight, 1e-6).to(x.dtype)
+        bias = None if self.bias is None else wide(self.bias)
+        return F.layer_norm(wide(x), shape, weight, bias, 1e-5).to(x.dtype)
 
 
 class Mlp(nn.Module):
@@ -71,6 +76,9 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """The decoder; `forward` stops at the hidden states, so that the loss need never build all logits."""
 
+    path: Path | None = None
+    """How attention is computed (kernels.py); the best for the device if None."""
+
     def __init__(self, body: Body) -> None:
         super().__init__()
         self.body = body
@@ -83,12 +91,18 @@ class Transformer(nn.Module):
         self._initialise()
 
     def forward(
-        self, tokens: Tensor, position: Tensor | None = None, segment: Tensor | None = None, cache: Cache | None = None
+        self,
+        tokens: Tensor,
+        position: Tensor | None = None,
+        segment: Tensor | None = None,
+        cache: Cache | None = None,
+        blocks: DocumentBlocks | None = None,
     ) -> Tensor:
         """Tokens (B, T) int64 -> hidden states (B, T, D) after the last norm.
 
         `position` (B, T) counts from 0 in every segment; without it a row is one text behind what the cache holds.
         `segment` (B, T) int: tokens see only earlier tokens of their own segment.
+        `blocks` are the block lists of the segments (`Batch.blocks`); made here where they are needed and not given.
         """
         past = 0 if cache is None else cache.length
         if position is None:
@@ -96,7 +110,8 @@ class Transformer(nn.Module):
         x = self.embedding(tokens)
         added = self.positions.embed(position)
         x = self.dropout(x if added is None else x + added.to(x.dtype))
-        frame = frame_for(self.positions, position, segment, past)
+        half = x.element_size() < 4 or torch.is_autocast_enabled(x.device.type)
+        frame = frame_for(self.positions, position, segment, cache, blocks=blocks, half=half, path=self.path)
         for block in self.blocks:
             x = block(x, self.positions, frame, cache)
         if cache is not None:
@@ -135,6 +150,28 @@ def build(body: Body, seed: int) -> Transformer:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Transformer(body)
+
+
+def with_scaling(model: Transformer, scaling: RopeScaling, factor: float = 1.0) -> Transformer:
+    """A view of a rotary model with other angles for evaluation: the same weights in the same memory, no training.
+
+    L is the trained length. `scaling` none with factor 1 gives the angles of training without scaling. Raises
+    ConfigError for a model without rotary positions and for a factor that does not fit the scaling.
+
+    >>> from seimai.model.config import ModelConfig, resolve_body
+    >>> body = resolve_body(ModelConfig(depth=1, row_tokens=64), 100)
+    >>> longer = with_scaling(build(body, seed=0), "yarn", 4.0)
+    >>> longer.body.rope_scaling, longer.body.rope_factor, longer.body.rope_original_tokens
+    ('yarn', 4.0, 64)
+    """
+    trained = model.body.rope_original_tokens or model.body.row_tokens
+    changes = {"rope_scaling": scaling, "rope_factor": factor, "rope_original_tokens": trained}
+    body = parse_config({**model.body.model_dump(), **changes}, Body, place="with_scaling")
+    check_body(body)
+    with torch.device("meta"):
+        view = Transformer(body)
+    view.load_state_dict(model.state_dict(), assign=True)
+    return view.train(model.training)
 
 
 def count_parameters(model: nn.Module) -> int:
