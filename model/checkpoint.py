@@ -1,16 +1,21 @@
-"""Checkpoints and models on disk: whole directories of safetensors and JSON, checked by SHA-256 when read."""
+"""Checkpoints and models on disk: whole directories of safetensors and JSON, checked by SHA-256 when read.
+
+A checkpoint holds full tensors whatever the number of ranks, so that any number of them can go on from it, and it is a
+model directory as well: `seimai generate OUT/checkpoints/step-00001000`.
+"""
 
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from seimai.config import parse_config
@@ -18,37 +23,100 @@ from seimai.errors import RunError, VerifyError
 from seimai.files import canonical_json, fingerprint, read_json, sha256_file
 
 from .config import Body
+from .sharded import as_sharded, whole
 from .transformer import Transformer
 
-__all__ = ["latest_checkpoint", "load_checkpoint", "load_model", "model_directory", "save_checkpoint", "save_model"]
+__all__ = [
+    "Snapshot",
+    "latest_checkpoint",
+    "load_checkpoint",
+    "load_model",
+    "model_directory",
+    "newest_sound",
+    "restore",
+    "save_checkpoint",
+    "save_model",
+    "take_snapshot",
+    "write_checkpoint",
+]
 
-FORMAT = "seimai-checkpoint/1"
+FORMAT = "seimai-checkpoint/2"
 MODEL_FORMAT = "seimai-model/1"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A training after `step` steps, copied, so that it can be written while the training goes on."""
+
+    step: int
+    """Steps finished."""
+    body: Body
+    """The model's sizes."""
+    model: dict[str, Tensor]
+    """Weights by name."""
+    optimizer: dict[str, Tensor]
+    """`number of the optimizer/parameter/key`."""
+    state: dict[str, Any]
+    """Plain JSON kept beside the tensors."""
+    described: dict[str, Any]
+    """What the model came from, for its config.json."""
+    score: float | None
+    """What tells the best checkpoint; lower is better, None is none."""
+
+
+def take_snapshot(
+    step: int,
+    model: Transformer,
+    optimizers: Sequence[Optimizer],
+    state: dict[str, Any],
+    *,
+    described: dict[str, Any] | None = None,
+    score: float | None = None,
+    kept: bool = True,
+) -> Snapshot:
+    """Copy weights and moments to the CPU; shards come together, so all ranks must ask, with `kept` on one of them."""
+    moments = {
+        f"{number}/{name}/{key}": value
+        for number, optimizer in enumerate(optimizers)
+        for name, parameter in model.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+    weights, optimizer_tensors = (_copied(tensors, kept) for tensors in (model.state_dict(), moments))
+    return Snapshot(step, model.body, weights, optimizer_tensors, state, described or {}, score)
+
+
+def write_checkpoint(directory: Path, snapshot: Snapshot, *, keep_last: int, tokenizer: Path | None = None) -> Path:
+    """Write `directory`/step-N, whole or not at all; then drop all but the last `keep_last` and the best of all.
+
+    An existing checkpoint of the same step is left as it is.
+    """
+    path = directory / f"step-{snapshot.step:08d}"
+    if not path.exists():
+        with _whole_directory(path) as temporary:
+            _write_model(temporary, snapshot.model, snapshot.body, snapshot.described, tokenizer)
+            save_file(snapshot.optimizer, temporary / "optimizer.safetensors")
+            described = {"format": FORMAT, "step": snapshot.step, "state": snapshot.state, "score": snapshot.score}
+            _write_sealed(temporary / "checkpoint.json", {**described, "files": _digests(temporary)})
+    found = _checkpoints(directory)
+    best = _best(found)
+    for old in found[:-keep_last]:
+        if old != best:
+            shutil.rmtree(old)
+    return path
 
 
 def save_checkpoint(
     directory: Path,
     step: int,
-    model: nn.Module,
+    model: Transformer,
     optimizers: Sequence[Optimizer],
     state: dict[str, Any],
     *,
     keep_last: int,
+    score: float | None = None,
 ) -> Path:
-    """Write `directory`/step-N for N finished steps, whole or not at all, then drop all but the last `keep_last`.
-
-    `state` is plain JSON kept beside the tensors. An existing checkpoint of the same step is left as it is.
-    """
-    path = directory / f"step-{step:08d}"
-    if not path.exists():
-        with _whole_directory(path) as temporary:
-            save_file(_plain(model.state_dict()), temporary / "model.safetensors")
-            save_file(_optimizer_tensors(model, optimizers), temporary / "optimizer.safetensors")
-            described = {"format": FORMAT, "step": step, "state": state, "files": _digests(temporary)}
-            _write_sealed(temporary / "checkpoint.json", described)
-    for old in _checkpoints(directory)[:-keep_last]:
-        shutil.rmtree(old)
-    return path
+    """`take_snapshot` and `write_checkpoint` in one."""
+    return write_checkpoint(directory, take_snapshot(step, model, optimizers, state, score=score), keep_last=keep_last)
 
 
 def latest_checkpoint(directory: Path) -> Path | None:
@@ -59,24 +127,57 @@ def latest_checkpoint(directory: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimizers: Sequence[Optimizer]) -> tuple[int, dict[str, Any]]:
+def newest_sound(directory: Path) -> tuple[Path | None, list[str]]:
+    """The newest checkpoint whose files are what they were, and a line for each damaged one before it.
+
+    A damaged one is put aside as step-N.damaged. Raises VerifyError where there are checkpoints and none is sound.
+    """
+    said: list[str] = []
+    while (path := latest_checkpoint(directory)) is not None:
+        try:
+            _verified(path)
+            return path, said
+        except VerifyError as error:
+            found = str(error).partition(";")[0]
+            if len(_checkpoints(directory)) == 1:
+                raise VerifyError(f"{found}; there is no checkpoint before it: to begin anew remove {path}") from None
+            aside = path.with_name(f"{path.name}.damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+            said.append(f"{found}; put aside as {aside.name}, went back to the checkpoint before it")
+    return None, said
+
+
+def load_checkpoint(path: Path, model: Transformer, optimizers: Sequence[Optimizer]) -> tuple[int, dict[str, Any]]:
     """Put a checkpoint's weights and moments into `model` and `optimizers`; its step and state.
 
     Raises VerifyError where a file is missing or is not what checkpoint.json says.
     """
-    described = _read_sealed(path / "checkpoint.json", FORMAT)
-    remedy = f"remove {path} to go on from the checkpoint before it"
-    _check_digests(path, described["files"], remedy)
-    device = next(model.parameters()).device
-    model.load_state_dict(load_file(path / "model.safetensors", device=str(device)))
-    tensors = load_file(path / "optimizer.safetensors")
+    described = _verified(path)
+    restore(path, model, optimizers)
+    return int(described["step"]), dict(described["state"])
+
+
+@torch.no_grad()
+def restore(path: Path, model: Transformer, optimizers: Sequence[Optimizer]) -> dict[str, Any]:
+    """As `load_checkpoint` without checking its files; its checkpoint.json. Each rank takes its own shards."""
+    weights, targets = load_file(path / "model.safetensors"), model.state_dict()
+    if weights.keys() != targets.keys():
+        differing = sorted(weights.keys() ^ targets.keys())[0]
+        raise RunError(f"{path}: {differing} stands in one of checkpoint and model only; use the version that wrote it")
+    for name, target in targets.items():
+        target.copy_(_laid_out(weights[name], target))
     parameters = dict(model.named_parameters())
-    for name, tensor in tensors.items():
+    for optimizer in optimizers:
+        optimizer.state.clear()
+    for name, tensor in load_file(path / "optimizer.safetensors").items():
         number, parameter, key = name.split("/")
         owner = parameters[parameter]
         # AdamW counts steps in a tensor that lives beside the parameter when fused; moments always do.
-        optimizers[int(number)].state[owner][key] = tensor.to(owner.device)
-    return int(described["step"]), dict(described["state"])
+        moment = _laid_out(tensor, owner) if tensor.shape == owner.shape else tensor.to(owner.device)
+        optimizers[int(number)].state[owner][key] = moment
+    described: dict[str, Any] = read_json(path / "checkpoint.json")
+    return described
 
 
 def save_model(directory: Path, model: Transformer, described: dict[str, Any], tokenizer: Path) -> None:
@@ -85,11 +186,7 @@ def save_model(directory: Path, model: Transformer, described: dict[str, Any], t
     `described` holds what the model came from (data, tokenizer ids, step) and joins the body in config.json.
     """
     with _whole_directory(directory) as temporary:
-        save_file(_plain(model.state_dict()), temporary / "model.safetensors")
-        if tokenizer.is_file():
-            shutil.copyfile(tokenizer, temporary / "tokenizer.json")
-        config = {"format": MODEL_FORMAT, "body": model.body.model_dump(mode="json"), **described}
-        _write_sealed(temporary / "config.json", {**config, "files": _digests(temporary)})
+        _write_model(temporary, _copied(model.state_dict(), True), model.body, described, tokenizer)
 
 
 def model_directory(path: Path) -> Path:
@@ -117,20 +214,48 @@ def load_model(path: Path, device: str = "cpu") -> tuple[Transformer, dict[str, 
 
 
 def _checkpoints(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.glob("step-*") if path.suffix != ".tmp" and path.is_dir())
+    return sorted(path for path in directory.glob("step-*") if not path.suffix and path.is_dir())
 
 
-def _plain(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+def _write_model(
+    directory: Path, weights: dict[str, Tensor], body: Body, described: dict[str, Any], tokenizer: Path | None
+) -> None:
+    save_file(weights, directory / "model.safetensors")
+    if tokenizer is not None and tokenizer.is_file():
+        shutil.copyfile(tokenizer, directory / "tokenizer.json")
+    config = {"format": MODEL_FORMAT, "body": body.model_dump(mode="json"), **described}
+    _write_sealed(directory / "config.json", {**config, "files": _digests(directory)})
 
 
-def _optimizer_tensors(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
-    return {
-        f"{number}/{name}/{key}": value.detach().cpu().contiguous()
-        for number, optimizer in enumerate(optimizers)
-        for name, parameter in model.named_parameters()
-        for key, value in optimizer.state.get(parameter, {}).items()
-    }
+def _best(found: Sequence[Path]) -> Path | None:
+    """The checkpoint of the lowest score, the earliest of equal ones; a damaged one has none."""
+    scores: dict[Path, float] = {}
+    for path in found:
+        try:
+            score = _read_sealed(path / "checkpoint.json", FORMAT)["score"]
+        except VerifyError:
+            continue
+        if score is not None:
+            scores[path] = score
+    return min(scores, key=lambda path: (scores[path], path), default=None)
+
+
+def _verified(path: Path) -> dict[str, Any]:
+    """checkpoint.json, after every file was compared with it."""
+    described = _read_sealed(path / "checkpoint.json", FORMAT)
+    _check_digests(path, described["files"], f"remove {path} to go on from the checkpoint before it")
+    return described
+
+
+def _copied(tensors: dict[str, Tensor], kept: bool) -> dict[str, Tensor]:
+    """Full tensors on the CPU that nothing else changes; none where they are only to be sent to another rank."""
+    full = ((name, whole(tensor.detach())) for name, tensor in tensors.items())
+    return {name: tensor.to("cpu", copy=True).contiguous() for name, tensor in full if kept}
+
+
+def _laid_out(full: Tensor, like: Tensor) -> Tensor:
+    """A full tensor on the device of `like`, cut into shards where `like` is."""
+    return as_sharded(full.to(like.device), like)
 
 
 def _digests(directory: Path) -> dict[str, dict[str, Any]]:
@@ -160,8 +285,11 @@ def _read_sealed(path: Path, expected_format: str) -> dict[str, Any]:
         raise VerifyError(f"{path}: missing; remove {path.parent} or copy it again") from None
     except (ValueError, KeyError, AttributeError):
         raise VerifyError(f"{path}: damaged; remove {path.parent} or copy it again") from None
-    if seal != fingerprint(described) or described.get("format") != expected_format:
-        raise VerifyError(f"{path}: changed, or not of format {expected_format}; remove {path.parent} or copy it again")
+    if seal != fingerprint(described):
+        raise VerifyError(f"{path}: changed since it was written; remove {path.parent} or copy it again")
+    if described.get("format") != expected_format:
+        # Sound, so it is not put aside as damaged.
+        raise RunError(f"{path}: format {described.get('format')!r}, not {expected_format!r}; use the version it is of")
     return dict(described)
 
 

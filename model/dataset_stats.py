@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from .shards import TokenShards, open_tokens
 
-__all__ = ["DatasetDiff", "DatasetStats", "dataset_diff", "dataset_stats"]
+__all__ = ["DatasetDiff", "DatasetStats", "dataset_diff", "dataset_stats", "quality_deciles"]
 
 GROUPS = ("split", "source", "lang", "quality_decile", "host")
 COLUMNS = ("id", "split", "source", "lang", "quality", "host", "url", "n_tokens", "n_bytes")
@@ -83,10 +83,10 @@ def dataset_diff(first_dir: Path, second_dir: Path, *, samples: int = 5) -> Data
 def _table(shards: TokenShards) -> pa.Table:
     """The columns of all documents that the counts need, with the decile of the quality score."""
     table = pa.concat_tables(shards.docs_tables(COLUMNS))
-    return table.append_column("quality_decile", _deciles(table["quality"]))
+    return table.append_column("quality_decile", quality_deciles(table["quality"]))
 
 
-def _deciles(quality: pa.ChunkedArray) -> pa.Array:
+def quality_deciles(quality: pa.ChunkedArray) -> pa.Array:
     """1 for the lowest tenth of the documents to 10 for the highest; null where there is no score."""
     values = quality.to_numpy().astype(np.float64)
     known = ~np.isnan(values)

@@ -18,9 +18,12 @@ from .train_config import TrainConfig
 __all__ = ["claim", "locked", "settings_fingerprint"]
 
 FREE_KEYS = frozenset(
-    {"train.checkpoint_every", "train.keep_last", "data.verify", "data.cache_dir", "data.cache_bytes"}
+    {
+        *("data.verify", "data.cache_dir", "data.cache_bytes"),
+        *("train.checkpoint_every", "train.keep_last", "train.parallel", "train.logs"),
+    }
 )
-"""Settings that may differ when a training is taken up again: no weight depends on them."""
+"""Settings that may differ when a training is taken up again: no weight depends on them but by rounding."""
 
 OPTIONS = {"train.seed": "--seed", "train.steps": "--steps"}
 

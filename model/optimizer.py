@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from .muon import Muon
+from .sharded import whole
 from .train_config import OptimizerConfig, warmup_steps
 
 __all__ = ["build_optimizers", "clip_gradients", "lr_at", "set_lr"]
@@ -54,10 +56,7 @@ def build_optimizers(model: nn.Module, config: OptimizerConfig, lr: float) -> li
     )
     if not muon:
         return [adamw]
-    first = torch.optim.Muon(
-        hidden, lr=lr, weight_decay=config.weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
-    )
-    return [first, adamw]
+    return [Muon(hidden, lr=lr, weight_decay=config.weight_decay), adamw]
 
 
 def set_lr(optimizers: list[Optimizer], lr: float) -> None:
@@ -68,6 +67,6 @@ def set_lr(optimizers: list[Optimizer], lr: float) -> None:
 
 
 def clip_gradients(model: nn.Module, max_norm: float) -> float:
-    """The global gradient norm before clipping; gradients are scaled down to `max_norm` unless it is 0."""
+    """The norm over all gradients and shards before clipping; they are scaled down to `max_norm` unless it is 0."""
     parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
-    return float(nn.utils.clip_grad_norm_(parameters, max_norm or math.inf))
+    return float(whole(nn.utils.clip_grad_norm_(parameters, max_norm or math.inf)))

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import resource
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +20,16 @@ from seimai.errors import ConfigError
 
 from .train_config import LoopConfig
 
-__all__ = ["device_for", "environment", "leave_on_signal", "reproducible", "show_progress", "step_seed"]
+__all__ = [
+    "device_for",
+    "device_name",
+    "environment",
+    "leave_on_signal",
+    "memory_bytes",
+    "reproducible",
+    "show_progress",
+    "step_seed",
+]
 
 Show = Callable[[int, float, float], None]
 
@@ -30,19 +41,37 @@ def device_for(config: LoopConfig) -> torch.device:
     return torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def environment(device: torch.device) -> dict[str, Any]:
+def environment(device: torch.device, ranks: int, parallel: str) -> dict[str, Any]:
     """What bitwise equal results depend on besides config, data and seed."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
-    return {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": f"{device.type} {name}"}
+    return {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": f"{device.type} {device_name(device)}",
+        "ranks": ranks if ranks == 1 else f"{ranks} {parallel}",
+    }
 
 
-def step_seed(seed: int, step: int) -> int:
-    """Seed of a step's dropout, 63 bits.
+def device_name(device: torch.device) -> str:
+    """What the device calls itself; of a CPU only its vector instructions."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+
+
+def memory_bytes(device: torch.device) -> int:
+    """The most memory held so far: of tensors on CUDA, of the whole process on the CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    # Linux counts in KiB, macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def step_seed(seed: int, step: int, rank: int = 0) -> int:
+    """Seed of a rank's dropout at a step, 63 bits.
 
     >>> step_seed(0, 1) != step_seed(1, 0)
     True
     """
-    return int.from_bytes(hashlib.blake2b(f"{seed}/{step}".encode(), digest_size=8).digest(), "little") >> 1
+    text = f"{seed}/{step}" if rank == 0 else f"{seed}/{step}/{rank}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 
 @contextmanager

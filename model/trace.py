@@ -117,7 +117,7 @@ def order_from(model_dir: Path, data: Path | None = None) -> Order:
         batch_rows=described["batch_rows"],
         mixture=described["mixture"],
         where=described["where"],
-        skip=described["skip"],
+        skip=[*described["skip"], *_skipped_rows(model_dir, described["batch_rows"])],
         shuffle_window=described["shuffle_window"],
         packing=described["packing"],
         cache_dir=model_dir / "tokens-cache",
@@ -125,3 +125,10 @@ def order_from(model_dir: Path, data: Path | None = None) -> Order:
     if order.shards.root != described["data"]:
         raise VerifyError(f"{directory}: not the token shards this model saw (their root is {described['data'][:12]}…)")
     return order
+
+
+def _skipped_rows(model_dir: Path, batch_rows: int) -> list[int]:
+    """Rows of the steps that the training skipped as spikes, from skipped.json."""
+    path = model_dir / "skipped.json"
+    steps: list[int] = read_json(path)["steps"] if path.is_file() else []
+    return [row for step in steps for row in range(step * batch_rows, (step + 1) * batch_rows)]

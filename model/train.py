@@ -1,37 +1,28 @@
-"""Train a decoder on token shards: one loop, every quantity a function of the step, resumable at any moment."""
+"""Train a decoder on token shards: a directory to begin or go on in, a loop (loop.py), and what stands there then."""
 
-import math
-import time
-from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from torch.optim import Optimizer
 
 from seimai.config import load_config, parse_config
-from seimai.errors import RunError
-from seimai.files import canonical_json, fingerprint, read_json, write_atomic
+from seimai.errors import ConfigError
+from seimai.files import read_json
 
-from .checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint, save_model
 from .config import resolve_body
-from .evaluate import as_plain, bits_per_byte_by_language
-from .folder import claim, locked, settings_fingerprint
-from .loader import Batch, batches
-from .loss import token_nll
-from .metrics import MetricsFile, read_metrics
-from .optimizer import build_optimizers, clip_gradients, lr_at, set_lr
+from .distributed import process_group
+from .folder import claim, locked
+from .loop import Stop, run_loop
+from .metrics import read_metrics
 from .order import Order
-from .runtime import device_for, environment, leave_on_signal, reproducible, show_progress, step_seed
-from .train_config import LoopConfig, TrainConfig, batch_rows, learning_rate
-from .transformer import Transformer, build, count_parameters
+from .runtime import leave_on_signal, reproducible
+from .train_config import TrainConfig, batch_rows
+from .transformer import Transformer, count_parameters
 
 __all__ = ["Summary", "train"]
-
-Stop = Callable[[int], bool]
 
 
 @dataclass(frozen=True)
@@ -80,83 +71,26 @@ def train(
     config = _configured(config, steps, seed)
     order = _order(config, data)
     with ExitStack() as stack:
-        stack.enter_context(locked(out))
-        claim(out, config, order, data)
+        ranks = stack.enter_context(process_group(config.train))
+        if order.batch_rows % ranks.count:
+            raise ConfigError(f"data.batch_rows = {order.batch_rows}: no multiple of {ranks.count} ranks; change one")
+        ranks.first(lambda: _take(stack, out, config, order, data))
         if (out / "final" / "config.json").is_file():
             return _summary(config, order, out, 0, ("already finished; nothing was computed again",))
         stack.enter_context(reproducible(config.train))
         asked = stack.enter_context(leave_on_signal())
-        trained, notes = _run(
-            config, order, out, console, lambda done: asked.is_set() or (stop is not None and stop(done))
-        )
-    return _summary(config, order, out, trained, notes)
+        shown = console if ranks.rank == 0 else None
+
+        def leaves(done: int) -> bool:
+            return asked.is_set() or (stop is not None and stop(done))
+
+        trained, notes = run_loop(config, order, out, ranks, console=shown, stop=leaves)
+        return _summary(config, order, out, trained, notes)
 
 
-def _run(
-    config: TrainConfig, order: Order, out: Path, console: Console | None, stop: Stop
-) -> tuple[int, tuple[str, ...]]:
-    """The loop, top to bottom; steps trained and notes for the user."""
-    loop, device = config.train, device_for(config.train)
-    body = resolve_body(config.model, order.shards.tokenizer["vocab_size"])
-    model = build(body, loop.seed).to(device)
-    peak = learning_rate(config.optimizer, body.d_model)
-    optimizers = build_optimizers(model, config.optimizer, peak)
-    made_by = settings_fingerprint(config, order)
-    first, tokens, notes = _resume(out, model, optimizers, device, made_by)
-    if first == 0:
-        _evaluate(out, "before", config, model, order)
-    forward: Callable[..., torch.Tensor] = torch.compile(model) if loop.compile else model
-    done = first
-    with MetricsFile(out / "metrics.jsonl", first) as metrics, show_progress(console, first, loop.steps) as show:
-        model.train()
-        began = time.perf_counter()
-        for batch in batches(order, first, loop.steps, device=device):
-            torch.manual_seed(step_seed(loop.seed, batch.step))
-            loss = _backward(forward, model, batch, loop, device)
-            grad_norm = clip_gradients(model, config.optimizer.grad_clip)
-            if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-                found = f"step {batch.step}: loss {loss}, gradient norm {grad_norm}"
-                raise RunError(f"{found}; lower optimizer.learning_rate and give another --out")
-            lr = lr_at(batch.step, peak=peak, steps=loop.steps, config=config.optimizer)
-            set_lr(optimizers, lr)
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-            done, tokens = batch.step + 1, tokens + batch.n_targets
-            now = time.perf_counter()
-            speed, began = batch.n_targets / (now - began), now
-            line = {"step": batch.step, "loss": loss, "tokens": tokens, "tokens_per_s": round(speed, 1)}
-            metrics.append({**line, "lr": lr, "grad_norm": grad_norm})
-            show(done, loss, speed)
-            leaving = stop(done)
-            if leaving or done % loop.checkpoint_every == 0 or done == loop.steps:
-                metrics.sync()
-                state = {"environment": environment(device), "tokens": tokens, "made_by": made_by}
-                save_checkpoint(out / "checkpoints", done, model, optimizers, state, keep_last=loop.keep_last)
-                began = time.perf_counter()
-            if leaving:
-                break
-    if done == loop.steps:
-        _finish(config, order, out, model)
-    return done - first, notes
-
-
-def _backward(
-    forward: Callable[..., torch.Tensor], model: Transformer, batch: Batch, loop: LoopConfig, device: torch.device
-) -> float:
-    """Gradients of the mean loss over all targets of the batch, however many micro-batches it is made in."""
-    bf16 = loop.precision == "bf16" or (loop.precision == "auto" and device.type == "cuda")
-    rows = loop.micro_batch_rows or len(batch.inputs)
-    total = torch.zeros((), device=device)
-    columns = (batch.inputs, batch.targets, batch.position, batch.segment)
-    for inputs, targets, position, segment in zip(*(torch.split(column, rows) for column in columns), strict=True):
-        with torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext():
-            hidden = forward(inputs, position, segment)
-            nll = token_nll(hidden.flatten(0, 1), model.head_weight(), targets.flatten())
-        loss = nll.sum() / max(1, batch.n_targets)
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.detach()
-    return float(total)
+def _take(stack: ExitStack, out: Path, config: TrainConfig, order: Order, data: Path | str) -> None:
+    stack.enter_context(locked(out))
+    claim(out, config, order, data)
 
 
 def _configured(config: TrainConfig | Path, steps: int | None, seed: int | None) -> TrainConfig:
@@ -181,43 +115,6 @@ def _order(config: TrainConfig, data: Path | str) -> Order:
         cache_bytes=config.data.cache_bytes,
         verify=config.data.verify,
     )
-
-
-def _resume(
-    out: Path, model: Transformer, optimizers: list[Optimizer], device: torch.device, made_by: str
-) -> tuple[int, int, tuple[str, ...]]:
-    """Steps finished, tokens seen, and what to tell the user."""
-    path = latest_checkpoint(out / "checkpoints")
-    if path is None:
-        return 0, 0, ()
-    step, state = load_checkpoint(path, model, optimizers)
-    if state["made_by"] != made_by:
-        raise RunError(f"{path}: belongs to another config, data or seed; give another --out or remove {path.parent}")
-    here, there = environment(device), state["environment"]
-    notes = [f"went on from step {step}"]
-    if changed := [f"{key} {there[key]} -> {here[key]}" for key in here if there[key] != here[key]]:
-        notes.append(f"the machine changed ({', '.join(changed)}): from here on losses agree to rounding only")
-    return step, int(state["tokens"]), tuple(notes)
-
-
-def _finish(config: TrainConfig, order: Order, out: Path, model: Transformer) -> None:
-    _evaluate(out, "after", config, model, order)
-    described = {
-        "step": config.train.steps,
-        "data": order.shards.root,
-        "tokenizer": order.shards.tokenizer,
-        "config": fingerprint(config.model_dump(mode="json")),
-    }
-    save_model(out / "final", model, described, order.shards.file("tokenizer.json"))
-
-
-def _evaluate(out: Path, when: str, config: TrainConfig, model: Transformer, order: Order) -> None:
-    path = out / "eval.json"
-    known = read_json(path) if path.exists() else {}
-    if not config.train.evaluate or when in known:
-        return
-    scores = bits_per_byte_by_language(model, order.shards, max_documents=config.train.evaluate_max_documents)
-    write_atomic(path, canonical_json({**known, when: as_plain(scores)}) + "\n")
 
 
 def _summary(config: TrainConfig, order: Order, out: Path, trained: int, notes: tuple[str, ...]) -> Summary:

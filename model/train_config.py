@@ -60,6 +60,8 @@ class OptimizerConfig(Section):
     """Added to the root of the second moment."""
     grad_clip: float = Field(default=1.0, ge=0)
     """Largest global gradient norm; 0 never clips."""
+    z_loss: float = Field(default=0.0, ge=0)
+    """Weight of ln² Z in what is minimised (PaLM, arXiv:2204.02311: 1e-4); logged losses are without it."""
     schedule: Literal["cosine", "wsd"] = "cosine"
     """cosine to `min_lr_ratio`, or warm-up, stable, linear decay (WSD, arXiv:2404.06395)."""
     warmup_steps: int | None = Field(default=None, ge=0)
@@ -82,9 +84,11 @@ class LoopConfig(Section):
     checkpoint_every: int = Field(default=100, ge=1)
     """Steps between checkpoints."""
     keep_last: int = Field(default=2, ge=1)
-    """Checkpoints kept."""
+    """Newest checkpoints kept; the best is kept beside them."""
     evaluate: bool = True
     """Bits per byte by language on held-out documents before and after training, in eval.json."""
+    evaluate_every: int | None = Field(default=None, ge=1)
+    """Steps between further evaluations; the best checkpoint is then the best of these, else the lowest mean loss."""
     evaluate_max_documents: int | None = Field(default=None, ge=1)
     """Most held-out documents of each language in that evaluation; all if not given."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -95,6 +99,20 @@ class LoopConfig(Section):
     """torch.compile the model."""
     deterministic: bool = False
     """On CUDA only kernels that repeat bit by bit, 10 to 20 % slower; the CPU always repeats."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """With several processes (torchrun): a copy of the model on each, or weights and moments in shards (FSDP2)."""
+    spike_sigmas: float = Field(default=6.0, ge=0)
+    """Standard deviations above the mean of the window that make a loss or gradient norm a spike; 0 never."""
+    spike_window: int = Field(default=128, ge=2)
+    """Steps of that window (OLMo 2)."""
+    on_spike: Literal["trace", "skip"] = "trace"
+    """Write the documents of the batch to spikes/step-N.json; skip also trains none of its rows."""
+    logs: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Logs beside metrics.jsonl: tensorboard in OUT/tensorboard, wandb by its own settings (WANDB_PROJECT, …)."""
+    loss_by: tuple[Literal["source", "lang", "quality", "position"], ...] = ("source", "lang", "quality", "position")
+    """What the loss is added up by; quality reads the scores of all documents at the start."""
+    loss_by_every: int = Field(default=10, ge=1)
+    """Steps of one such sum; it stands as `by` in the line of the last one."""
 
 
 class TrainConfig(Section):

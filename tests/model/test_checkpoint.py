@@ -8,11 +8,13 @@ import torch
 from torch.optim import Optimizer
 
 from seimai.errors import RunError, VerifyError
+from seimai.files import fingerprint
 from seimai.model.checkpoint import (
     latest_checkpoint,
     load_checkpoint,
     load_model,
     model_directory,
+    newest_sound,
     save_checkpoint,
     save_model,
 )
@@ -68,6 +70,43 @@ def test_only_the_last_are_kept_and_leftovers_go(tmp_path: Path) -> None:
     assert latest_checkpoint(tmp_path) == tmp_path / "step-00000011"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000002", "step-00000011"]
     assert latest_checkpoint(tmp_path / "none") is None
+
+
+def test_the_best_is_kept_beside_the_last(tmp_path: Path) -> None:
+    model, optimizers = trained()
+    for step, score in ((1, 3.0), (2, 2.0), (3, 2.0), (4, None), (5, 2.5)):
+        save_checkpoint(tmp_path, step, model, optimizers, {}, keep_last=1, score=score)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000002", "step-00000005"]
+    save_checkpoint(tmp_path, 6, model, optimizers, {}, keep_last=1, score=1.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000006"]
+
+
+def test_going_back_behind_damaged_checkpoints(tmp_path: Path) -> None:
+    model, optimizers = trained()
+    for step in (1, 2, 3):
+        save_checkpoint(tmp_path, step, model, optimizers, {}, keep_last=3)
+    flip(tmp_path / "step-00000003" / "model.safetensors")
+    (tmp_path / "step-00000002" / "checkpoint.json").write_text("{")
+    path, said = newest_sound(tmp_path)
+    assert path == tmp_path / "step-00000001"
+    assert [line.rpartition("; ")[2][:32] for line in said] == [
+        "put aside as step-00000003.damag",
+        "put aside as step-00000002.damag",
+    ]
+    flip(path / "optimizer.safetensors")
+    with pytest.raises(VerifyError, match="there is no checkpoint before it: to begin anew remove"):
+        newest_sound(tmp_path)
+    assert newest_sound(tmp_path / "none") == (None, [])
+
+
+def test_another_format_is_not_damage(tmp_path: Path) -> None:
+    model, optimizers = trained()
+    path = save_checkpoint(tmp_path, 1, model, optimizers, {}, keep_last=1) / "checkpoint.json"
+    described = json.loads(path.read_text()) | {"format": "seimai-checkpoint/1"}
+    del described["fingerprint"]
+    path.write_text(json.dumps({**described, "fingerprint": fingerprint(described)}))
+    with pytest.raises(RunError, match="format 'seimai-checkpoint/1', not 'seimai-checkpoint/2'"):
+        newest_sound(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "checkpoint.json"])

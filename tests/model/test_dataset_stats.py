@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seimai.model.dataset_stats import _deciles, dataset_diff, dataset_stats
+from seimai.model.dataset_stats import dataset_diff, dataset_stats, quality_deciles
 
 
 def test_counts_by_group(small_tokens: Path, documents: list[list[int]]) -> None:
@@ -24,7 +24,7 @@ def test_counts_by_group(small_tokens: Path, documents: list[list[int]]) -> None
 
 def test_deciles_are_tenths() -> None:
     scores = pa.chunked_array([pa.array([*(n / 1000 for n in range(1000)), None], pa.float32())])
-    found = _deciles(scores)
+    found = quality_deciles(scores)
     assert found.null_count == 1
     counts = {row["values"]: row["counts"] for row in found.drop_null().value_counts().to_pylist()}
     assert set(counts) == set(range(1, 11))
