@@ -18,7 +18,16 @@ from .permutation import permute
 from .shards import TokenShards, open_tokens
 from .transformer import Transformer
 
-__all__ = ["LanguageScore", "bits_per_byte_by_language", "document_nll", "evaluate_model", "windows"]
+__all__ = [
+    "HeldOut",
+    "LanguageScore",
+    "bits_per_byte_by_language",
+    "document_nll",
+    "evaluate_model",
+    "held_out_documents",
+    "open_with_model",
+    "windows",
+]
 
 BATCH_TOKENS = 8192
 
@@ -40,6 +49,33 @@ class LanguageScore:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """The documents that an evaluation reads, in order of their number."""
+
+    documents: NDArray[np.int64]
+    """Numbers in the data set."""
+    n_bytes: NDArray[np.int64]
+    """UTF-8 bytes of each."""
+    hosts: tuple[str, ...]
+    """Host of each; its id where it has none."""
+    ids: tuple[str, ...]
+    """Id of each."""
+    langs: tuple[str, ...]
+    """Language of each."""
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """What is drawn in a bootstrap: hosts, or single documents where all come from one host."""
+        return self.hosts if len(set(self.hosts)) > 1 else self.ids
+
+    def take(self, chosen: NDArray[Any]) -> "HeldOut":
+        """Those at the places or under the mask given."""
+        places = np.arange(len(self.documents))[chosen].tolist()
+        texts = ([column[place] for place in places] for column in (self.hosts, self.ids, self.langs))
+        return HeldOut(self.documents[places], self.n_bytes[places], *map(tuple, texts))
+
+
+@dataclass(frozen=True)
 class Window:
     """Inputs [start, start + length) of a document, of which those from `scored` on are counted."""
 
@@ -53,11 +89,17 @@ def evaluate_model(
     model_dir: Path, tokens_dir: Path, *, max_documents: int | None = None, device: str = "cpu"
 ) -> dict[str, LanguageScore]:
     """`bits_per_byte_by_language` of a model or training directory; ConfigError where the tokenizers differ."""
+    model, shards = open_with_model(model_dir, tokens_dir, device)
+    return bits_per_byte_by_language(model, shards, max_documents=max_documents)
+
+
+def open_with_model(model_dir: Path, tokens_dir: Path, device: str = "cpu") -> tuple[Transformer, TokenShards]:
+    """A model and token shards that belong together; ConfigError where the tokenizers differ."""
     model, config = load_model(model_dir, device)
     shards = open_tokens(tokens_dir)
     if config["tokenizer"]["fingerprint"] != shards.tokenizer["fingerprint"]:
         raise ConfigError(f"{tokens_dir}: encoded with another tokenizer than {model_dir}; encode with the model's own")
-    return bits_per_byte_by_language(model, shards, max_documents=max_documents)
+    return model, shards
 
 
 def bits_per_byte_by_language(
@@ -70,16 +112,14 @@ def bits_per_byte_by_language(
     each language, drawn by a fixed key.
     """
     shards = open_tokens(tokens) if isinstance(tokens, Path) else tokens
-    documents, n_bytes = _held_out(shards, max_documents)
-    if not len(documents):
+    held = held_out_documents(shards, max_documents)
+    if not len(held.documents):
         return {}
-    nll = document_nll(model, shards, documents, row_tokens or model.body.row_tokens)
-    targets = shards.n_tokens[documents].astype(np.int64) - 1
-    names: list[str] = shards.manifest["langs"]
-    codes = shards.lang[documents]
-    groups = {names[code]: codes == code for code in np.unique(codes).tolist()}
-    groups = dict(sorted(groups.items())) | {"all": np.ones(len(documents), bool)}
-    return {name: _score(nll[mask], targets[mask], n_bytes[mask]) for name, mask in groups.items()}
+    nll = document_nll(model, shards, held.documents, row_tokens or model.body.row_tokens)
+    targets = shards.n_tokens[held.documents].astype(np.int64) - 1
+    langs = np.array(held.langs)
+    groups = {str(name): langs == name for name in np.unique(langs)} | {"all": np.ones(len(langs), bool)}
+    return {name: _score(nll[mask], targets[mask], held.n_bytes[mask]) for name, mask in groups.items()}
 
 
 def as_plain(scores: dict[str, LanguageScore]) -> dict[str, dict[str, Any]]:
@@ -152,19 +192,26 @@ def _batched(found: Sequence[Window]) -> Iterator[Sequence[Window]]:
         first = last
 
 
-def _held_out(shards: TokenShards, max_documents: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers and byte counts of the held-out documents whose bytes are known, in order of their number."""
+def held_out_documents(shards: TokenShards, max_documents: int | None = None) -> HeldOut:
+    """The held-out documents whose bytes are known; `max_documents` draws so many of each language by a fixed key."""
     documents = np.flatnonzero(shards.held_out & (shards.n_tokens >= 2))
-    rows = shards.documents(documents, ["n_bytes"])
-    n_bytes = np.array([row["n_bytes"] or 0 for row in rows], np.int64)
-    documents, n_bytes = documents[n_bytes > 0], n_bytes[n_bytes > 0]
-    if max_documents is None or not len(documents):
-        return documents, n_bytes
-    drawn = permute(np.arange(len(documents), dtype=np.uint64), len(documents), bytes(range(48))).astype(np.int64)
-    codes = shards.lang[documents]
-    chosen = np.concatenate([drawn[codes[drawn] == code][:max_documents] for code in np.unique(codes)])
-    chosen.sort()
-    return documents[chosen], n_bytes[chosen]
+    rows = shards.documents(documents, ["n_bytes", "host", "id"])
+    names: list[str] = shards.manifest["langs"]
+    held = HeldOut(
+        documents,
+        np.array([row["n_bytes"] or 0 for row in rows], np.int64),
+        tuple(row["host"] or row["id"] for row in rows),
+        tuple(row["id"] for row in rows),
+        tuple(names[code] for code in shards.lang[documents].tolist()),
+    )
+    held = held.take(held.n_bytes > 0)
+    if max_documents is None or not len(held.documents):
+        return held
+    count = len(held.documents)
+    drawn = permute(np.arange(count, dtype=np.uint64), count, bytes(range(48))).astype(np.int64)
+    langs = np.array(held.langs)[drawn]
+    chosen = np.concatenate([drawn[langs == lang][:max_documents] for lang in np.unique(langs)])
+    return held.take(np.sort(chosen))
 
 
 def _score(nll: NDArray[np.float64], targets: NDArray[np.int64], n_bytes: NDArray[np.int64]) -> LanguageScore:
