@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from seimai import cli
+from seimai import cli, tokenizer_commands
 from seimai.tokenizer.count_sample import CountSettings
 from seimai.tokenizer.sources import HeldOut
 from seimai.tokenizer.train import TrainSettings
@@ -91,19 +91,64 @@ def test_a_mistake_is_one_line(seimai: Seimai, rows: Path, tmp_path: Path, argum
 def test_every_command_in_the_guide_parses() -> None:
     lines = re.findall(r"^    seimai tokenizer (.+)$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(lines) >= 4
-    group: Any = typer.main.get_command(cli.tokenizer_app)
+    group: Any = typer.main.get_command(tokenizer_commands.tokenizer_app)
     for line in lines:
         name, *words = shlex.split(line)
         group.commands[name].make_context(name, words)
 
 
-@pytest.mark.parametrize("command", [cli.tokenizer_count, cli.tokenizer_train])
+@pytest.mark.parametrize("command", [tokenizer_commands.tokenizer_count, tokenizer_commands.tokenizer_train])
 def test_the_shells_defaults_are_the_librarys(command: Callable[..., None]) -> None:
     shown = {name: each.default for name, each in inspect.signature(command).parameters.items()}
     counting, training, held_out = CountSettings(), TrainSettings(), HeldOut()
     for name in ("split", "digits", "glue", "host_cap", "sample_bytes", "seed"):
         assert shown[name] == getattr(counting, name), name
     assert (shown["held_out_share"], shown["held_out_seed"]) == (held_out.share, held_out.seed)
-    if command is cli.tokenizer_train:
+    if command is tokenizer_commands.tokenizer_train:
         for name in ("model", "backend", "boundary", "min_count"):
             assert shown[name] == getattr(training, name), name
+
+
+def test_train_judge_explain_extend_and_export(seimai: Seimai, rows: Path, tmp_path: Path) -> None:
+    one, counts, options = tmp_path / "one", tmp_path / "counts", ("--text-field", "body", "--workers", 0)
+    assert seimai("count", rows, "--out", counts, *options)[0] == 0
+    assert seimai("train", counts, "--out", one, "--vocab-size", 384)[0] == 0
+    figures = tmp_path / "eval.json"
+    code, printed, errors = seimai(
+        *("eval", one, "--source", rows, "--text-field", "body", "--json", figures, "--no-speed")
+    )
+    assert (code, errors) == (0, "")
+    assert "12 documents" in printed
+    assert {row["lang"] for row in json.loads(figures.read_text(encoding="utf-8"))["rows"]} == {"ja", "en"}
+    code, printed, _ = seimai("why", "東京", "--tokenizer", one, "--counts", counts)
+    assert code == 0
+    assert "e6 9d b1 e4 ba ac" in printed
+    assert seimai("extend", one, "--counts", counts, "--tokens", 3, "--out", tmp_path / "more", "--workers", 0)[0] == 0
+    assert (tmp_path / "more" / "embedding_map.json").is_file()
+    for folder, to in ((one, "hf"), (tmp_path / "more", "tiktoken")):
+        code, printed, errors = seimai("export", folder, "--to", to, "--out", tmp_path / to, "--evaluation", figures)
+        assert (code, errors) == (0, "")
+        assert "README.md" in printed
+    code, _, errors = seimai("export", one, "--to", "sentencepiece", "--out", tmp_path / "sp")
+    assert (code, len(errors.splitlines())) == (1, 1)
+    assert "no split pattern" in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("eval", "rows.jsonl"), "no tokenizer among them"),
+        (("eval", "x.model", "--baselines", "gpt9"), "x.model"),
+        (("export", ".", "--out", "new", "--to", "gguf"), "--to hf"),
+        (("extend", "none.json", "--out", "new", "--counts", "c"), "no such file"),
+        (("extend", "none.json", "--out", "new", "--special", "x"), "NAME=ID"),
+        (("why", "x", "--tokenizer", "none"), "no tokenizer there"),
+    ],
+)
+def test_a_mistake_of_the_workshop_is_one_line(
+    seimai: Seimai, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, printed, errors = seimai(*arguments)
+    assert (code, printed, len(errors.splitlines())) == (1, "", 1)
+    assert said in errors

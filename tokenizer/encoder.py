@@ -1,6 +1,7 @@
 """Texts in, ids out, and ids back to bytes: one loaded tokenizer with bounded calls of its engine."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ class Encoder:
         lengths = np.array([len(token) for token in self.vocabulary.token_bytes], np.int64)
         self._data = np.frombuffer(b"".join(self.vocabulary.token_bytes), np.uint8)
         self._lengths, self._starts = lengths, np.cumsum(lengths) - lengths
-        self._ranks = rank_table(np.asarray(self.vocabulary.merges, np.int32).reshape(-1, 2), 256)
+        merges = np.asarray(self.vocabulary.merges, np.int32).reshape(-1, 2)
+        self._ranks = rank_table(merges, 256, self.vocabulary.joins)
+        self._whole = _not_merged(self.vocabulary, self._ranks) if self.vocabulary.whole else {}
         self._words = WordCache(self.vocabulary.pattern, self._encode_words, self.dtype)
 
     @property
@@ -68,14 +71,24 @@ class Encoder:
         self, data: NDArray[np.uint8], offsets: NDArray[np.int64]
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Ids of pre-tokens end to end, and how many each has."""
-        short = np.diff(offsets) <= KERNEL_BYTES
-        if self.vocabulary.scores is None and short.all():
-            return encode_words(data, offsets, self._ranks)
+        numbers = self.vocabulary.ids
+        by_kernel = np.diff(offsets) <= KERNEL_BYTES
+        if self.vocabulary.scores is not None:
+            by_kernel[:] = False
+        if self._whole:
+            known = [data[a:b].tobytes() in self._whole for a, b in pairwise(offsets.tolist())]
+            by_kernel &= ~np.array(known, bool)
+        if by_kernel.all():
+            ids, counts = encode_words(data, offsets, self._ranks)
+            return ids if numbers is None else numbers[ids], counts
         each: list[NDArray[Any]] = []
-        for first, last, fits in zip(offsets.tolist(), offsets[1:].tolist(), short.tolist(), strict=False):
+        for first, last, fits in zip(offsets.tolist(), offsets[1:].tolist(), by_kernel.tolist(), strict=False):
             word = data[first:last]
-            if fits and self.vocabulary.scores is None:
-                each.append(encode_words(word, np.array([0, len(word)]), self._ranks)[0])
+            if fits:
+                ids = encode_words(word, np.array([0, len(word)]), self._ranks)[0]
+                each.append(ids if numbers is None else numbers[ids])
+            elif whole := self._whole.get(word.tobytes()):
+                each.append(np.array([whole], np.uint32))
             else:
                 tokens = self._engine.model.tokenize(bytes_name(word.tobytes()))
                 each.append(np.array([token.id for token in tokens], np.uint32))
@@ -93,6 +106,16 @@ class Encoder:
         if not texts or self.bytes_of(np.concatenate(ids)).tobytes() == "".join(texts).encode():
             return []
         return [row for row, text in enumerate(texts) if self.bytes_of(ids[row]).tobytes() != text.encode()]
+
+
+def _not_merged(vocabulary: Vocabulary, ranks: tuple[NDArray[np.int64], NDArray[np.int64]]) -> dict[bytes, int]:
+    """Tokens that the merges do not make of their own bytes, with their ids."""
+    tokens = vocabulary.tokens[: vocabulary.n_ordinary]
+    ends = np.cumsum([len(token) for token in tokens])
+    offsets = np.concatenate([[0], ends]).astype(np.int64)
+    _, counts = encode_words(np.frombuffer(b"".join(tokens), np.uint8), offsets, ranks)
+    numbers = np.arange(len(tokens)) if vocabulary.ids is None else vocabulary.ids
+    return {tokens[place]: int(numbers[place]) for place in np.flatnonzero(counts != 1).tolist()}
 
 
 def _calls(n_chars: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -12,15 +12,17 @@ EMPTY = -1
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def rank_table(merges: NDArray[np.int32], first_id: int) -> tuple[Array, Array]:
+def rank_table(merges: NDArray[np.int32], first_id: int, joins: NDArray[np.int32] | None = None) -> tuple[Array, Array]:
     """Open addressing from a pair of ids to the id of what they become: (keys, ids), a power of two of places.
 
-    `merges` is (n, 2); merge k makes id `first_id + k`, which is its rank too: a lower id was learned earlier.
+    `merges` is (n, 2); merge k makes id `joins[k]`, by default `first_id + k`, which is its rank too: a lower id was
+    learned earlier.
     """
     size = 1 << max(4, int(2 * len(merges)).bit_length())
     keys, ids = np.full(size, EMPTY, np.int64), np.zeros(size, np.int64)
     pairs = (merges[:, 0].astype(np.int64) << 32) | merges[:, 1].astype(np.int64)
-    _fill(pairs, first_id, keys, ids)
+    made = np.arange(first_id, first_id + len(merges)) if joins is None else joins.astype(np.int64)
+    _fill(pairs, made, keys, ids)
     return keys, ids
 
 
@@ -46,13 +48,13 @@ def _place(pair: int, size: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _fill(pairs: Array, first_id: int, keys: Array, ids: Array) -> None:
+def _fill(pairs: Array, made: Array, keys: Array, ids: Array) -> None:
     for k in range(len(pairs)):
         at = _place(pairs[k], len(keys))
         while keys[at] != EMPTY and keys[at] != pairs[k]:
             at = (at + 1) & (len(keys) - 1)
         if keys[at] == EMPTY:
-            keys[at], ids[at] = pairs[k], first_id + k
+            keys[at], ids[at] = pairs[k], made[k]
 
 
 @njit(nogil=True, cache=True)

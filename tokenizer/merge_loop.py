@@ -16,46 +16,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .heap import pop, push
+from .merge_pairs import (
+    CONTINUATION,
+    ID_BITS,
+    ID_MASK,
+    NO_PAIRS,
+    SPARE,
+    Pairs,
+    Tokens,
+    allowed,
+    first_pairs,
+    first_pairs_of_many,
+    keep_live,
+    list_pair,
+    probe,
+    with_room,
+)
 from .words import Words, weight_at
 
-__all__ = ["CONTINUATION", "merge_loop"]
+__all__ = ["CONTINUATION", "NO_PAIRS", "merge_loop"]
 
 Array = NDArray[Any]
-CONTINUATION = -1
-SPARE = 1 << 12
-"""Slots and places kept free beside what the next merge may need."""
-ID_BITS = 32
-ID_MASK = (1 << ID_BITS) - 1
-MULTIPLIER = -7046029254386353131
-"""2^64 / golden ratio, as int64: spreads keys over a hash table (Knuth, The Art of Computer Programming 6.4)."""
-
-
-class Tokens(NamedTuple):
-    """Per token id: what the rules for joining ask."""
-
-    lengths: Array
-    """Bytes, int32."""
-    missing: Array
-    """Bytes its last character still lacks, -1 for a lone continuation byte; all 0 where the rule is off; int8."""
-    chars: Array
-    """Characters begun in it, int32."""
-
-
-class Pairs(NamedTuple):
-    """Listed pairs, one slot each, with a hash table from pair to slot."""
-
-    keys: Array
-    """a << 32 | b, int64."""
-    totals: Array
-    """How often the pair stands in the text, 0 once merged, int64."""
-    starts: Array
-    """Where its places begin in the pool, int64."""
-    sizes: Array
-    """How many places were listed, int32."""
-    table: Array
-    """Slot of a key, -1 for none, linear probing; int32, length a power of two."""
-    pool: Array
-    """Places of all pairs, slot after slot, int32."""
 
 
 class Sums(NamedTuple):
@@ -70,114 +51,12 @@ class Sums(NamedTuple):
 
 
 @numba.njit(cache=True, nogil=True)
-def _allowed(a: Any, b: Any, tokens: Tokens, max_chars: int) -> bool:
-    """Whole characters join whole ones, an unfinished one its next byte, and the token is not too long."""
-    if tokens.chars[a] + tokens.chars[b] > max_chars:
-        return False
-    if tokens.missing[a] == 0:
-        return bool(tokens.missing[b] == 0)
-    return bool(tokens.missing[a] > 0 and tokens.missing[b] == CONTINUATION)
-
-
-@numba.njit(cache=True, nogil=True)
-def _probe(pairs: Pairs, key: int) -> int:
-    """Where the key stands in the table, or the empty field where it would."""
-    mask = len(pairs.table) - 1
-    field = ((np.int64(key) * np.int64(MULTIPLIER)) >> 24) & mask
-    while pairs.table[field] >= 0 and pairs.keys[pairs.table[field]] != key:
-        field = (field + 1) & mask
-    return int(field)
-
-
-@numba.njit(cache=True, nogil=True)
-def _empty_pairs(n_slots: Any, n_places: Any) -> Pairs:
-    """Room for so many slots and places; the hash table stays at most half full."""
-    n_fields = 2
-    while n_fields < 2 * n_slots:
-        n_fields *= 2
-    return Pairs(
-        np.empty(n_slots, np.int64), np.empty(n_slots, np.int64), np.empty(n_slots, np.int64),
-        np.empty(n_slots, np.int32), np.full(n_fields, -1, np.int32), np.empty(n_places, np.int32),
-    )  # fmt: skip
-
-
-@numba.njit(cache=True, nogil=True)
-def _list_pair(pairs: Pairs, slot: int, key: Any, total: int, start: Any, size: int) -> None:
-    pairs.keys[slot], pairs.totals[slot], pairs.starts[slot], pairs.sizes[slot] = key, total, start, size
-    pairs.table[_probe(pairs, key)] = slot
-
-
-@numba.njit(cache=True, nogil=True)
-def _keep_live(pairs: Pairs, n_slots: int, symbols: Array, lengths: Array, min_count: int) -> tuple[Any, ...]:
-    """Close the gaps that stale places and pairs below `min_count` leave; returns the slots and places left."""
-    n_kept, n_places = 0, np.int64(0)
-    for slot in range(n_slots):
-        if pairs.totals[slot] < min_count:
-            continue
-        a, b, start = pairs.keys[slot] >> ID_BITS, pairs.keys[slot] & ID_MASK, n_places
-        for i in range(pairs.starts[slot], pairs.starts[slot] + pairs.sizes[slot]):
-            place = pairs.pool[i]
-            if symbols[place] == a and symbols[place + lengths[a]] == b:
-                pairs.pool[n_places] = place
-                n_places += 1
-        pairs.keys[n_kept], pairs.totals[n_kept] = pairs.keys[slot], pairs.totals[slot]
-        pairs.starts[n_kept], pairs.sizes[n_kept] = start, n_places - start
-        n_kept += 1
-    return n_kept, n_places
-
-
-@numba.njit(cache=True, nogil=True)
-def _with_room(pairs: Pairs, n_slots: int, n_places: int, more_slots: int, more_places: int) -> Pairs:
-    """The same slots and places with room for more, and a quarter of them besides."""
-    moved, pool = _empty_pairs(n_slots + n_slots // 4 + more_slots, 0), pairs.pool
-    if n_places + n_places // 4 + more_places > len(pool):
-        pool = np.empty(n_places + n_places // 2 + more_places, np.int32)
-        pool[:n_places] = pairs.pool[:n_places]
-    moved = Pairs(moved.keys, moved.totals, moved.starts, moved.sizes, moved.table, pool)
-    for slot in range(n_slots):
-        _list_pair(moved, slot, pairs.keys[slot], pairs.totals[slot], pairs.starts[slot], pairs.sizes[slot])
-    return moved
-
-
-@numba.njit(cache=True, nogil=True)
 def _heap_of(pairs: Pairs, n_slots: int) -> Array:
     """A heap of all slots, with room for those to come."""
     heap = np.empty((len(pairs.keys), 2), np.int64)
     for slot in range(n_slots):
         push(heap, slot, pairs.totals[slot], slot, pairs.keys)
     return heap
-
-
-@numba.njit(cache=True, nogil=True)
-def _first_pairs(words: Words, tokens: Tokens, max_chars: int, min_count: int) -> tuple[Any, ...]:
-    """List the pairs of bytes seen at least `min_count` times."""
-    symbols, gap = words.symbols, np.int64(words.symbols[0])
-    totals, sizes = np.zeros(1 << 16, np.int64), np.zeros(1 << 16, np.int64)
-    for group in range(len(words.group_counts)):
-        for place in range(words.group_starts[group], words.group_starts[group + 1] - 1):
-            a, b = np.int64(symbols[place]), np.int64(symbols[place + 1])
-            if a != gap and b != gap and _allowed(a, b, tokens, max_chars):
-                totals[a << 8 | b] += words.group_counts[group]
-                sizes[a << 8 | b] += 1
-    sizes[totals < min_count] = 0
-    n_slots, n_places = np.count_nonzero(sizes), np.sum(sizes)
-    # Room for what the commonest pair may need, so that the first merge does not copy the pool at its longest. Bytes
-    # that lack others come first where the rule is on.
-    sides = 1 if np.any(tokens.missing > 0) else 2
-    pairs = _empty_pairs(4 * n_slots + SPARE, n_places + max(n_places // 4, sides * np.max(sizes)) + SPARE)
-    next_place, slot, start = np.full(1 << 16, -1, np.int64), 0, np.int64(0)
-    for code in np.flatnonzero(sizes):
-        key = (np.int64(code >> 8) << ID_BITS) | (code & 255)
-        _list_pair(pairs, slot, key, totals[code], start, sizes[code])
-        next_place[code] = start
-        start += sizes[code]
-        slot += 1
-    for place in range(len(symbols) - 1):
-        a, b = np.int64(symbols[place]), np.int64(symbols[place + 1])
-        if a != gap and b != gap and next_place[a << 8 | b] >= 0 and _allowed(a, b, tokens, max_chars):
-            pairs.pool[next_place[a << 8 | b]] = place
-            next_place[a << 8 | b] += 1
-    return pairs, n_slots, n_places
 
 
 @numba.njit(cache=True, nogil=True)
@@ -240,16 +119,16 @@ def _settle(
         weight, size = sums.weights[token], sums.places[token]
         sums.weights[token], sums.places[token] = 0, -1
         if token != new:
-            slot = pairs.table[_probe(pairs, _key(part, token, on_right))]
+            slot = pairs.table[probe(pairs, _key(part, token, on_right))]
             if slot >= 0:
                 pairs.totals[slot] -= weight
         if token == twice[0]:
             weight -= twice[1]
         first, second = (new, token) if on_right else (token, new)
-        if weight < limits[0] or not _allowed(first, second, tokens, limits[1]):
+        if weight < limits[0] or not allowed(first, second, tokens, limits[1]):
             continue
         slot, start, key = state[0], state[1], _key(new, token, on_right)
-        _list_pair(pairs, slot, key, weight, start, size)
+        list_pair(pairs, slot, key, weight, start, size)
         sums.places[token] = start
         state[0], state[1], state[2] = slot + 1, start + size, push(heap, state[2], weight, slot, pairs.keys)
 
@@ -280,19 +159,25 @@ def _empty_sums(n_tokens: int) -> Sums:
 
 @numba.njit(cache=True, nogil=True)
 def merge_loop(
-    words: Words, missing: Array, chars: Array, n_merges: int, min_count: int, max_chars: int
+    words: Words, missing: Array, chars: Array, n_merges: int, min_count: int, max_chars: int, barred: Array = NO_PAIRS
 ) -> tuple[Array, Array]:
     """At most `n_merges` merges of ids, shape (n, 2), and how often each pair stood there, none below `min_count`.
 
-    `missing` and `chars`: what Tokens says of the 256 bytes. `words.symbols` is changed.
+    `missing` and `chars`: what Tokens says of the first symbols, the 256 bytes or more; the first merge makes the id
+    behind them. `barred`: pairs of more than 256 first symbols that are never merged, as a << 32 | b. `words.symbols`
+    is changed.
     """
-    most = 256 + n_merges
+    n_first = len(missing)
+    most = n_first + n_merges
     tokens = Tokens(np.ones(most, np.int32), np.zeros(most, np.int8), np.zeros(most, np.int32))
-    tokens.missing[:256], tokens.chars[:256] = missing, chars
+    tokens.missing[:n_first], tokens.chars[:n_first] = missing, chars
     left, right, found = _empty_sums(most), _empty_sums(most), np.empty((0, 2), words.symbols.dtype)
     limits, state, twice = np.array([min_count, max_chars]), np.zeros(3, np.int64), np.zeros(2, np.int64)
     merges, counts, done = np.empty((n_merges, 2), np.int32), np.empty(n_merges, np.int64), 0
-    pairs, n_slots, n_places = _first_pairs(words, tokens, max_chars, min_count)
+    if n_first == 256:
+        pairs, n_slots, n_places = first_pairs(words, tokens, max_chars, min_count)
+    else:
+        pairs, n_slots, n_places = first_pairs_of_many(words, tokens, max_chars, min_count, barred)
     heap = _heap_of(pairs, n_slots)
     state[0], state[1], state[2] = n_slots, n_places, n_slots
     while state[2] > 0 and done < n_merges:
@@ -303,18 +188,18 @@ def merge_loop(
             if pairs.totals[merged] >= min_count:
                 state[2] = push(heap, state[2], pairs.totals[merged], merged, pairs.keys)
             continue
-        key, new = pairs.keys[merged], 256 + done
+        key, new = pairs.keys[merged], n_first + done
         a, b = key >> ID_BITS, key & ID_MASK
         # A pair has at most one new neighbour per place and per token on either side, an unfinished one on its right.
-        tokens.missing[new] = max(tokens.missing[a] - 1, 0)
+        tokens.missing[new] = tokens.missing[a] + tokens.missing[b] if tokens.missing[a] > 0 else 0
         sides = 1 if tokens.missing[new] > 0 else 2
         most_slots, most_places = sides * min(pairs.sizes[merged], new), sides * pairs.sizes[merged]
         if state[0] + most_slots > len(pairs.keys) or state[1] + most_places > len(pairs.pool):
-            n_slots, n_places = _keep_live(pairs, state[0], words.symbols, tokens.lengths, min_count)
-            pairs = _with_room(pairs, n_slots, n_places, most_slots + SPARE, most_places + SPARE)
+            n_slots, n_places = keep_live(pairs, state[0], words.symbols, tokens.lengths, min_count)
+            pairs = with_room(pairs, n_slots, n_places, most_slots + SPARE, most_places + SPARE)
             heap = _heap_of(pairs, n_slots)
             state[0], state[1], state[2] = n_slots, n_places, n_slots
-            merged = pairs.table[_probe(pairs, key)]
+            merged = pairs.table[probe(pairs, key)]
         state[2] = pop(heap, state[2], pairs.keys)
         merges[done, 0], merges[done, 1], counts[done] = a, b, total
         done += 1

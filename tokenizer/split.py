@@ -25,10 +25,12 @@ from seimai.errors import ConfigError
 from . import split_ranges as ranges
 from .split_presets import PRESETS
 
-__all__ = ["DIGITS", "SPLITS", "pieces", "split_pattern", "word_pattern"]
+__all__ = ["DIGITS", "SPLITS", "character_class", "pieces", "split_pattern", "word_pattern"]
 
-SPLITS = ("ja-en", "script", "none", *PRESETS)
-"""Names of splits: ours, ours with every script apart, nothing but a cap, and those of other tokenizers."""
+SPLITS = ("ja-en", "ja-en-wide", "ja-en-superwords", "script", "lines", "none", *PRESETS)
+"""Names of splits: ours; with longer pieces; with several of those in one; with every script apart; lines; nothing but
+a cap; and those of other tokenizers."""
+OURS = ("ja-en", "ja-en-wide", "ja-en-superwords", "script")
 
 DIGITS = (1, 2, 3)
 """Allowed numbers of digits in one piece."""
@@ -39,12 +41,19 @@ WORD_RUN = 64
 SYMBOL_RUN = 32
 SPACE_RUN = 16
 NEWLINES_AFTER_SYMBOLS = 4
+SUPERWORD = 4
+"""Most phrases or words in one piece of `ja-en-superwords`."""
 UNCUT_RUN = 1024
 """Most characters of a piece where nothing is to be cut: trainers and encoders need some end."""
 
 NEWLINES = "A D"
 BLANKS = ranges.SPACES.replace("9-D", "9 B-C")
 """White space without the two newlines."""
+
+BRACKETS = "3008 300A 300C 300E 3010 3014 3016 3018 301A FF08 FF3B FF5B FF62"
+STOPS = (
+    "3001-3002 3009 300B 300D 300F 3011 3015 3017 3019 301B FF09 FF0C FF0E FF3D FF5D FF61 FF63-FF64 2026 FF01 FF1F 30FB"
+)
 
 CONTRACTIONS = "[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD]"
 
@@ -53,8 +62,8 @@ def split_pattern(digits: int = 1, *, name: str = "ja-en", glue: bool = True) ->
     """The split of that name, for Oniguruma, fancy-regex and Python `regex`; ours for Python `re` too.
 
     `digits`: most digits in a piece, and `glue`: whether punctuation joins the phrase behind it, are options of `ja-en`
-    (`script` has the first). Raises ConfigError for an unknown name, other digits than 1, 2 or 3, or an option that
-    the split does not have.
+    (its wider forms and `script` have the first). Raises ConfigError for an unknown name, other digits than 1, 2 or 3,
+    or an option that the split does not have.
 
     >>> re.findall(split_pattern(), "東京タワーは、1958年に完成した。It's 333 m.")
     ['東京', 'タワーは', '、', '1', '9', '5', '8', '年に', '完成した', '。It', "'s", ' ', '3', '3', '3', ' m', '.']
@@ -63,35 +72,69 @@ def split_pattern(digits: int = 1, *, name: str = "ja-en", glue: bool = True) ->
         raise ConfigError(f"digits {digits}: a piece holds 1, 2 or 3 digits; use --digits 1")
     if name not in SPLITS:
         raise ConfigError(f"split {name!r} is none of {', '.join(SPLITS)}; use ja-en")
-    if digits != 1 and name not in ("ja-en", "script"):
+    if digits != 1 and name not in OURS:
         raise ConfigError(f"digits {digits}: split {name} has its own rule for digits; leave --digits out")
     if not glue and name != "ja-en":
         raise ConfigError(f"glue false: only split ja-en joins punctuation to a phrase; leave it out for {name}")
     if name in PRESETS:
         return PRESETS[name].pattern
+    if name == "lines":
+        return r"[^\n]*\n|[^\n]+"
     if name == "none":
         return rf"[\s\S]{{1,{UNCUT_RUN}}}"
     if name == "script":
         return _pattern(digits, _scripts_apart())
+    if name in ("ja-en-wide", "ja-en-superwords"):
+        return _wide(digits, 1 if name == "ja-en-wide" else SUPERWORD)
     return _pattern(digits, _phrase() if glue else _japanese())
 
 
 @cache
 def _pattern(digits: int, japanese: str) -> str:
     """All alternatives in order, around the one for Japanese."""
-    letters, spaces, newlines = _class(ranges.LETTERS, ranges.MARKS), _class(ranges.SPACES), _class(NEWLINES)
-    blanks = _class(BLANKS)
+    letters, spaces, newlines = (
+        character_class(ranges.LETTERS, ranges.MARKS),
+        character_class(ranges.SPACES),
+        character_class(NEWLINES),
+    )
+    blanks = character_class(BLANKS)
     alternatives = [
         # What alternative 3 would find; a second writing of it because Python's `re` passes 200 ranges beyond U+FFFF
         # in a row to learn that a blank is no letter (English 4 -> 11 MB/s).
         f" ?[A-Za-z]{{1,{WORD_RUN}}}(?=[ ,.])",
         japanese,
         f"['’](?:{CONTRACTIONS})(?!{letters})",
-        f"{_symbols(NEWLINES)}?{_class(ranges.LETTERS)}{letters}{{0,{WORD_RUN - 1}}}",
-        f"{_class(ranges.DIGITS)}{{1,{digits}}}",
+        f"{_symbols(NEWLINES)}?{character_class(ranges.LETTERS)}{letters}{{0,{WORD_RUN - 1}}}",
+        f"{character_class(ranges.DIGITS)}{{1,{digits}}}",
         f" ?{_symbols(ranges.SPACES)}{{1,{SYMBOL_RUN}}}{newlines}{{0,{NEWLINES_AFTER_SYMBOLS}}}",
         f"{blanks}{{0,{SPACE_RUN}}}{newlines}{{1,{SPACE_RUN}}}",
-        f"{spaces}{{1,{SPACE_RUN}}}(?!{_class(ranges.SPACES, negated=True)})",
+        f"{spaces}{{1,{SPACE_RUN}}}(?!{character_class(ranges.SPACES, negated=True)})",
+        f"{spaces}{{1,{SPACE_RUN}}}",
+    ]
+    return "|".join(alternatives)
+
+
+@cache
+def _wide(digits: int, most: int) -> str:
+    """Longer pieces: whole runs of kanji and kana with brackets, stops and digits on them, words with their stops."""
+    japanese = character_class(ranges.KANJI, ranges.HIRAGANA, ranges.KATAKANA)
+    letters, spaces, newlines = (
+        character_class(*tables) for tables in ((ranges.LETTERS, ranges.MARKS), (ranges.SPACES,), (NEWLINES,))
+    )
+    blanks, number = character_class(BLANKS), f"{character_class(ranges.DIGITS)}{{1,{digits}}}"
+    before = f"(?: ?{_symbols(ranges.SPACES)}|{blanks})?"
+    suffix = f"(?:['’]{letters}{{1,3}}(?!{letters}))?[,.;:!?]?['\"’”)]?"
+    phrase = f"(?:{number}|{character_class(BRACKETS)})?{japanese}{{1,{2 * PHRASE_RUN}}}{character_class(STOPS)}{{0,2}}"
+    word = f"{before}{character_class(ranges.LETTERS)}{letters}{{0,{WORD_RUN - 1}}}{suffix}"
+    if most > 1:
+        phrase, word = (f"(?:{each}){{1,{most}}}" for each in (phrase, word))
+    alternatives = [
+        phrase,
+        word,
+        number,
+        f" ?{_symbols(ranges.SPACES)}{{1,{SYMBOL_RUN}}}{newlines}{{0,{NEWLINES_AFTER_SYMBOLS}}}",
+        f"{blanks}{{0,{SPACE_RUN}}}{newlines}{{1,{SPACE_RUN}}}",
+        f"{spaces}{{1,{SPACE_RUN}}}(?!{character_class(ranges.SPACES, negated=True)})",
         f"{spaces}{{1,{SPACE_RUN}}}",
     ]
     return "|".join(alternatives)
@@ -106,7 +149,7 @@ def word_pattern() -> str:
     >>> re.findall(word_pattern(), "「東京タワーは」 It's 333 m.")
     ['東京', 'タワーは', 'It', 's', 'm']
     """
-    return f"{_japanese()}|{_class(ranges.LETTERS)}{_class(ranges.LETTERS, ranges.MARKS)}*"
+    return f"{_japanese()}|{character_class(ranges.LETTERS)}{character_class(ranges.LETTERS, ranges.MARKS)}*"
 
 
 def pieces(text: str, pattern: str, max_chars: int) -> Iterator[str]:
@@ -144,28 +187,40 @@ def _compiled(pattern: str) -> Any:
 
 
 def _phrase() -> str:
-    return f"{_class(ranges.OPENERS)}?(?:{_japanese()})"
+    return f"{character_class(ranges.OPENERS)}?(?:{_japanese()})"
 
 
 def _japanese() -> str:
-    kanji, hiragana, katakana = _class(ranges.KANJI), _class(ranges.HIRAGANA), _class(ranges.KATAKANA)
+    kanji, hiragana, katakana = (
+        character_class(ranges.KANJI),
+        character_class(ranges.HIRAGANA),
+        character_class(ranges.KATAKANA),
+    )
     tail = f"{hiragana}{{0,{PHRASE_RUN}}}"
     return f"{kanji}{{1,{PHRASE_RUN}}}{tail}|{hiragana}{{1,{2 * PHRASE_RUN}}}|{katakana}{{1,{PHRASE_RUN}}}{tail}"
 
 
 def _scripts_apart() -> str:
-    kanji, hiragana, katakana = _class(ranges.KANJI), _class(ranges.HIRAGANA), _class(ranges.KATAKANA)
+    kanji, hiragana, katakana = (
+        character_class(ranges.KANJI),
+        character_class(ranges.HIRAGANA),
+        character_class(ranges.KATAKANA),
+    )
     return f"{kanji}{{1,{PHRASE_RUN}}}|{hiragana}{{1,{2 * PHRASE_RUN}}}|{katakana}{{1,{PHRASE_RUN}}}"
 
 
 def _symbols(*without: str) -> str:
     """What is no letter, digit, kana or kanji and in no table of `without`; marks count, for emoji's sake."""
     words = (ranges.LETTERS, ranges.DIGITS, ranges.KANJI, ranges.HIRAGANA, ranges.KATAKANA)
-    return _class(*words, *without, negated=True)
+    return character_class(*words, *without, negated=True)
 
 
-def _class(*tables: str, negated: bool = False) -> str:
-    """A bracket expression over tables of hexadecimal ranges, merged and in order, ASCII first."""
+def character_class(*tables: str, negated: bool = False) -> str:
+    """A bracket expression over tables of hexadecimal ranges, merged and in order, ASCII first.
+
+    >>> character_class("41-43 61", negated=True)
+    '[^A-Ca]'
+    """
     bounds = sorted(tuple(int(end, 16) for end in item.split("-")) for table in tables for item in table.split())
     merged: list[tuple[int, int]] = []
     for bound in bounds:

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seimai.errors import ConfigError, RunError
-from seimai.files import write_atomic
+from seimai.files import fingerprint, write_atomic
 from seimai.pipeline.progress import Progress, Silent
 
 from .count_sample import DEFAULTS, CountSettings
 from .counts import is_counts, load_counts_manifest, read_counts
 from .sources import HELD_OUT, HeldOut, PartMap, Shard, batches, open_sources
+from .split import split_pattern
 from .vocabulary import Vocabulary, load, load_manifest, merges_for, save, special_names
 
 __all__ = ["BACKENDS", "MODELS", "PartMap", "TrainSettings", "TrainSummary", "counts_path", "train_tokenizer"]
@@ -24,6 +25,7 @@ VERSION = 2
 """Raised when the same settings and counts would give other merges."""
 MODELS = ("bpe", "unigram")
 BACKENDS = ("seimai", "hf")
+SUPERWORDS = "ja-en-superwords"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,12 @@ class TrainSettings:
     """Most characters in one token; None for no limit but the pre-token's."""
     min_count: int = 2
     """Least count of a merged pair."""
+    superwords: float = 0.0
+    """Share of the merges, the last ones, that may join phrases of a piece; for the split ja-en-superwords alone."""
+
+    def facts(self) -> dict[str, Any]:
+        """For the manifest; without what no tokenizer had before it was there."""
+        return {name: value for name, value in vars(self).items() if name != "superwords" or value}
 
 
 BPE = TrainSettings()
@@ -92,9 +100,11 @@ def train_tokenizer(
     told = progress or Silent()
     shards, counts = _counted(source, out, settings, counting, field, held_out, part_map, told)
     manifest = load_counts_manifest(counts)
+    _check_superwords(settings, manifest["settings"]["split"])
     facts = {
-        "settings": {**manifest["settings"], "version": VERSION, **vars(settings)},
+        "settings": {**manifest["settings"], "version": VERSION, **settings.facts()},
         "split": {name: manifest["split"][name] for name in ("name", "fingerprint")},
+        "corpus": fingerprint(sorted(entry["sha256"] for entry in manifest["inputs"])),
         "counts": {"fingerprint": manifest["fingerprint"], "sha256": manifest["files"][0]["sha256"]},
         "n_pretokens": manifest["n_pretokens"],
         "sample": manifest["sample"],
@@ -187,6 +197,10 @@ def _vocabularies(
     pattern = manifest["split"]["pattern"]
     if settings.model == "unigram":
         return {size: _unigram(size, counts, pattern) for size in sizes}
+    if settings.superwords:
+        # The first merges are fewer in a smaller vocabulary, so each size is learned by itself.
+        each = {size: _superwords(merges_for(size), settings, manifest, counts) for size in sizes}
+        return {size: Vocabulary(merges, special_names(len(merges)), pattern) for size, merges in each.items()}
     merges = _merges(merges_for(max(sizes)), settings, manifest, counts, shards, pattern)
     # A BPE is prefix-closed: what a smaller training would have learned are the first merges of a larger one.
     cut = {size: merges[: merges_for(size)] for size in sizes}
@@ -200,6 +214,30 @@ def _unigram(size: int, counts: Path, pattern: str) -> Vocabulary:
     learned = found.tokens[256:]
     none = np.empty((0, 2), np.int32)
     return Vocabulary(none, special_names(len(learned)), pattern, learned, found.scores)
+
+
+def _check_superwords(settings: TrainSettings, split: str) -> None:
+    """Superwords need counts of whole pieces, and those pieces need a share of merges across phrases."""
+    if not 0 <= settings.superwords < 1:
+        raise ConfigError(f"superwords {settings.superwords}: a share of the merges, 0 to 1; try 0.3")
+    if bool(settings.superwords) != (split == SUPERWORDS):
+        raise ConfigError(f"superwords {settings.superwords} with split {split}: use --split {SUPERWORDS} with a share")
+    if settings.superwords and (settings.model != "bpe" or settings.backend != "seimai" or not settings.boundary):
+        raise ConfigError("superwords are for the model bpe of seimai with the boundary rule; leave the others out")
+
+
+def _superwords(n_merges: int, settings: TrainSettings, manifest: dict[str, Any], counts: Path) -> NDArray[np.int32]:
+    from .superword import learn_superwords
+
+    fine = split_pattern(manifest["settings"]["digits"], name="ja-en-wide")
+    return learn_superwords(
+        read_counts(counts),
+        n_merges,
+        settings.superwords,
+        fine=fine,
+        min_count=settings.min_count,
+        max_token_chars=settings.max_token_chars,
+    )
 
 
 def _merges(

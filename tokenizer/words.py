@@ -31,10 +31,11 @@ class Words(NamedTuple):
     """The group of the first position of every 64, int32."""
 
 
-def words_of(data: NDArray[np.uint8], pieces: Pieces, n_tokens: int) -> Words:
+def words_of(data: Array, pieces: Pieces, n_tokens: int, rank: Array | None = None) -> Words:
     """Symbols of all words, those of one count together, so that a weight is found without an entry per position.
 
-    Raises ConfigError above 2^31 positions: a byte or a gap each.
+    `data`: bytes, or numbers whose symbols `rank` gives; by default a byte's place in BYTE_ORDER. Raises
+    ConfigError above 2^31 positions: a byte or a gap each.
     """
     n_positions = int(pieces.sizes.sum(dtype=np.int64)) + len(pieces.sizes) + 1
     if n_positions > MAX_POSITIONS:
@@ -48,10 +49,11 @@ def words_of(data: NDArray[np.uint8], pieces: Pieces, n_tokens: int) -> Words:
     # Two numbers are kept for the gap and for what a merge hollows out.
     del ends, blocks, firsts
     dtype = np.uint16 if n_tokens + 2 <= 1 << 16 else np.uint32
-    rank = np.empty(256, dtype)
-    rank[BYTE_ORDER] = np.arange(256, dtype=dtype)
+    if rank is None:
+        rank = np.empty(256, np.int64)
+        rank[BYTE_ORDER] = np.arange(256)
     symbols = np.full(n_positions, np.iinfo(dtype).max, dtype)
-    _fill_symbols(symbols, data, pieces.starts, pieces.sizes, order, rank)
+    _fill_symbols(symbols, data, pieces.starts, pieces.sizes, order, rank.astype(dtype))
     return Words(symbols, group_starts, group_counts, block_group)
 
 
