@@ -19,6 +19,9 @@ class Progress(Protocol):
     def advance(self, stage: str, amount: int, *, documents: int = 0, kept: int = 0) -> None:
         """Some of it is done."""
 
+    def note(self, stage: str, text: str) -> None:
+        """Something to say of the stage beside its bar."""
+
     def end(self, stage: str) -> None:
         """The stage is done."""
 
@@ -30,6 +33,9 @@ class Silent:
         """Nothing."""
 
     def advance(self, stage: str, amount: int, *, documents: int = 0, kept: int = 0) -> None:
+        """Nothing."""
+
+    def note(self, stage: str, text: str) -> None:
         """Nothing."""
 
     def end(self, stage: str) -> None:
@@ -53,6 +59,7 @@ class Terminal:
         )
         self._tasks: dict[str, TaskID] = {}
         self._counts: dict[str, list[int]] = {}
+        self._notes: dict[str, str] = {}
 
     def __enter__(self) -> "Terminal":
         return self
@@ -78,6 +85,10 @@ class Terminal:
         task = self._bars.tasks[self._tasks[stage]]
         self._bars.update(self._tasks[stage], advance=amount, rate=self._rate(stage, task.elapsed or 0.0))
 
+    def note(self, stage: str, text: str) -> None:
+        """Show a text behind the rate, until the next one."""
+        self._notes[stage] = text
+
     def end(self, stage: str) -> None:
         """Fill the bar."""
         task = self._bars.tasks[self._tasks[stage]]
@@ -87,6 +98,8 @@ class Terminal:
         amount, documents, kept = self._counts[stage]
         if elapsed_s <= 0:
             return ""
+        if stage == "fetch":
+            return f"{amount / elapsed_s / 1e6:,.1f} MB/s {self._notes.get(stage, '')}"
         if stage == "read":
             share = f" {kept / documents:.0%} kept" if documents else ""
             return f"{documents / elapsed_s:,.0f} docs/s {amount / elapsed_s / 1e6:,.1f} MB/s{share}"

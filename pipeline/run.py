@@ -3,18 +3,23 @@
 import errno
 import os
 import signal
+import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from seimai.errors import RunError, SeimaiError
 
-__all__ = ["Engine", "Outcome"]
+from .rate import Answer, Ask, Limiter
+
+__all__ = ["PAUSE", "Engine", "Outcome", "limiter_here", "process_limiter"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,6 +32,7 @@ ALONE_S = 120
 """How long to ask for workers that die at once before giving up."""
 RESTART_S = 60
 """How long to wait for a first worker before giving up."""
+PAUSE_S = 0.1
 
 _LOCAL_SETTINGS = {
     # Logs that the scheduler and workers keep of every task: at their default length they grow for hours.
@@ -74,6 +80,8 @@ class Engine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._scheduler:
+            process_limiter().forward = None
         for part in (self._client, self._cluster):
             if part is not None:
                 part.close()
@@ -83,15 +91,26 @@ class Engine:
         """Address of the dashboard of a cluster that stands already (connects to it); a LocalCluster has none."""
         return str(self._start().dashboard_link) if self._scheduler else None
 
-    def map(self, function: Callable[[T], R], items: Iterable[T], *, retries: int = RETRIES) -> Iterator[Outcome[T, R]]:
+    def start(self) -> None:
+        """Start the cluster now; else it starts with the first item of a map."""
+        if self._workers or self._scheduler:
+            self._start()
+
+    def map(
+        self, function: Callable[[T], R], items: Iterable[T], *, retries: int = RETRIES, priority: int = 0
+    ) -> Iterator[Outcome[T, R]]:
         """`function` of every item, in the order of the items; a few per worker are under way at any time.
 
+        Where `items` gives PAUSE, nothing more is there yet: what is under way is looked after meanwhile.
         An item whose task fails, or kills its worker, is tried again; what fails still is an Outcome with its error.
         Errors of ours (SeimaiError) and a full disk end the map: trying again would not help.
         """
         if self._workers == 0 and self._scheduler is None:
             for item in items:
-                yield _here(function, item)
+                if item is PAUSE:
+                    time.sleep(PAUSE_S)
+                else:
+                    yield _here(function, item)
             return
         source = iter(items)
         following = next(source, _END)
@@ -102,8 +121,18 @@ class Engine:
         window = WINDOW_PER_WORKER
         try:
             while waiting or following is not _END:
+                if following is PAUSE:
+                    if waiting:
+                        item, future = waiting.popleft()
+                        self._await(future)
+                        yield _outcome(item, future)
+                        del future
+                    else:
+                        time.sleep(PAUSE_S)
+                    following = next(source, _END)
+                    continue
                 if following is not _END and len(waiting) < window:
-                    waiting.append((following, client.submit(function, following, pure=False, retries=retries)))
+                    waiting.append((following, _submit(client, function, following, retries, priority)))
                     following = next(source, _END)
                     continue
                 item, future = waiting.popleft()
@@ -178,6 +207,7 @@ class Engine:
                 self._cluster = LocalCluster(dashboard_address=":0", silence_logs=logging.CRITICAL, **settings)
             except (RuntimeError, OSError, TimeoutError) as error:
                 raise RunError(f"the workers do not start ({error}); type the same again, or use --workers 0") from None
+        self._cluster.scheduler.handlers["seimai_rate"] = _answer_with(process_limiter())
         return Client(self._cluster)
 
     def _connect(self) -> Any:
@@ -203,10 +233,59 @@ class Engine:
                 f"start `dask worker {self._scheduler}`"
             ) from None
         _check_versions(client, str(self._scheduler))
+        client.run_on_scheduler(_limit_here)
+        rpc = cast(Any, client)  # its scheduler is typed as if it might be none
+        process_limiter().forward = lambda message: rpc.sync(rpc.scheduler.seimai_rate, message=message)
         return client
 
 
+def _submit(client: Any, function: Callable[[T], R], item: T, retries: int, priority: int) -> Any:
+    return client.submit(function, item, pure=False, retries=retries, priority=priority)
+
+
 _END: Any = object()
+PAUSE: Any = object()
+"""An item that says: nothing to do yet, ask again."""
+
+
+@lru_cache(maxsize=1)
+def process_limiter() -> Limiter:
+    """The limiter of this process: a host does not care which of a machine's runs asks it."""
+    return Limiter()
+
+
+def limiter_here() -> Ask:
+    """Who gives this process its start times: the scheduler of the cluster it works for, else its own limiter."""
+    if "distributed" in sys.modules:
+        from distributed import get_worker
+
+        try:
+            worker = get_worker()
+        except ValueError:
+            return process_limiter().answer
+        return partial(_ask_scheduler, worker)
+    return process_limiter().answer
+
+
+def _ask_scheduler(worker: Any, message: dict[str, Any]) -> Answer:
+    """Ask the scheduler's limiter from a task."""
+    from distributed.utils import sync
+
+    scheduler = cast(Any, worker.scheduler)
+    found: Answer = sync(worker.loop, scheduler.seimai_rate, message=message)
+    return found
+
+
+def _limit_here(dask_scheduler: Any) -> None:
+    """Let a scheduler give start times; the first run that joins it brings the limiter, the others share it."""
+    dask_scheduler.handlers.setdefault("seimai_rate", _answer_with(Limiter()))
+
+
+def _answer_with(limiter: Limiter) -> Callable[..., Answer]:
+    def seimai_rate(message: dict[str, Any]) -> Answer:
+        return limiter.answer(message)
+
+    return seimai_rate
 
 
 @contextmanager
