@@ -20,11 +20,13 @@ from seimai.errors import RunError
 
 from .barriers import Job, cluster_run
 from .gates import loosened
-from .inputs import Part, Source
+from .inputs import Part, Source, parts_of
 from .job import redecide
 from .judge import asked_columns
 from .manifest import manifest_head
 from .order import read_entries
+from .plan import load_plan, needs_plan, plan_fingerprint
+from .plan_sources import planned_sources
 from .presets import rules
 from .progress import Progress, Silent
 from .retune_look import Look, look
@@ -43,7 +45,7 @@ TEXTS_PER_CORE_S = 1500
 
 _NOT_MEASURED = (*READING, "fetch", "quality", "cleaning", "dedup", "output", "canaries")
 """Sections that no signal is made by."""
-_CLUSTERING = ("threshold", "verify", "bands", "rows", "preset", "same_url", "within", "scope")
+_CLUSTERING = ("threshold", "verify", "bands", "rows", "preset", "same_url", "within", "scope", "index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,11 +238,24 @@ def _finished_sources(out: Path, config: RunConfig) -> list[Source]:
     if head["failed_parts"]:
         raise RunError(f"{out}: {len(head['failed_parts'])} parts failed; type the run's command again first")
     wanted = stage_fingerprints(config)["read"]
+    ranged = _ranged_sources(out, config)
     sources = []
     for entry in head["inputs"]:
-        source = Source(entry["key"], "", entry["bytes"], "")
-        marker = read_marker(out, "read", Part(source, 0, entry["bytes"]).name)
+        source = ranged.get(entry["key"]) or Source(entry["key"], "", entry["bytes"], "")
+        first = next(parts_of(source, config.input.part_bytes)) if source.ranges else Part(source, 0, entry["bytes"])
+        marker = read_marker(out, "read", first.name)
         if marker is None or marker.fingerprint != wanted:
             raise RunError(f"{out}: was read by other versions of Seimai or its packages; `seimai run` reads again")
         sources.append(replace(source, stamp=marker.input["stamp"]))
     return sources
+
+
+def _ranged_sources(out: Path, config: RunConfig) -> dict[str, Source]:
+    """The archives of which only ranges were read, as the run's plan has them, by key."""
+    names = config.input.paths
+    if not needs_plan(config.fetch, names):
+        return {}
+    plan = load_plan(out, plan_fingerprint(config.fetch, names))
+    if plan is None or plan.strategy != "ranges":
+        return {}
+    return {source.key: source for source in planned_sources(plan, config.input, config.fetch)}

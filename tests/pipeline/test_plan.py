@@ -16,6 +16,7 @@ from seimai.pipeline.fetch_config import FetchConfig, SelectConfig, access_of
 from seimai.pipeline.job import polish
 from seimai.pipeline.manifest import verify
 from seimai.pipeline.plan import load_plan, make_plan, needs_plan, plan_fingerprint, refuse_long, save_plan
+from seimai.pipeline.retune import apply_retune
 from seimai.pipeline.run import Engine, process_limiter
 
 LANGUAGES = ("jpn", "eng", "jpn,eng", "eng,jpn", "zho")
@@ -120,6 +121,25 @@ def test_another_choice_reads_only_what_is_new(server: CommonCrawl, tmp_path: Pa
         polish(config, tmp_path / languages, inputs=[SNAPSHOT], engine=Engine(workers=0))
         for path in (tmp_path / languages / "shards").iterdir():
             assert (out / "shards" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_run_of_ranges_is_decided_again_without_the_server(mirror: Path, tmp_path: Path) -> None:
+    sets = ('fetch.select.languages=["jpn"]', 'fetch.strategy="ranges"')
+    base = 'quality.ja.preset="web-ja"'
+    change = "quality.ja.min_chars=715"
+    process_limiter.cache_clear()
+    with CommonCrawl(mirror) as running:
+        polish(settings(running.url, *sets, base), tmp_path / "run", inputs=[SNAPSHOT], engine=Engine(workers=0))
+        polish(
+            settings(running.url, *sets, base, change), tmp_path / "new", inputs=[SNAPSHOT], engine=Engine(workers=0)
+        )
+    before = (tmp_path / "run" / "shards" / "ja-00000.arrow").read_bytes()
+    apply_retune(tmp_path / "run", [change], engine=Engine(workers=0))
+    after = (tmp_path / "run" / "shards" / "ja-00000.arrow").read_bytes()
+    wanted = (tmp_path / "new" / "shards" / "ja-00000.arrow").read_bytes()
+    assert before != wanted
+    assert after == wanted
+    verify(tmp_path / "run")
 
 
 def test_whole_archives_are_exact_when_asked_for(server: CommonCrawl) -> None:
