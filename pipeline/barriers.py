@@ -7,14 +7,32 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import pyarrow as pa
+
 from seimai.errors import RunError
 from seimai.files import fingerprint
 
-from . import audit, cluster, decide, edits, line_rules, order, presets, repeated_lines, shingles, write
+from . import (
+    audit,
+    cluster,
+    decide,
+    edits,
+    index_source,
+    line_rules,
+    order,
+    pii,
+    presets,
+    repeated_lines,
+    shingles,
+    write,
+)
 from .cluster_source import RunSource
-from .document import CLUSTER_COLUMNS, schema
+from .components import blocks_of
+from .dedup_index import DedupIndex, open_index
+from .document import CLUSTER_COLUMNS, INDEX_COLUMNS, schema
 from .edits import STEPS
 from .order import Batch, batches, read_entries
+from .pii import PiiConfig
 from .presets import QualityConfig
 from .progress import Progress
 from .repeated_lines import Search
@@ -88,7 +106,9 @@ def cluster_run(job: Job, *, config: RunConfig, rows: int, signatures: str, colu
     `signatures` and `columns` are digests of the signatures, and of everything else that documents are chosen by.
     """
     run, owner, engine, progress = job.run, job.owner, job.engine, job.progress
-    made = fingerprint({**_clustering_parts(config, columns), "signatures": signatures})
+    index = open_index(Path(config.dedup.index), config.dedup) if config.dedup.index else None
+    parts = _clustering_parts(config, columns) | ({"index": index.digest} if index else {})
+    made = fingerprint({**parts, "signatures": signatures})
     if _stands(run, "clusters", made):
         return made
     job.changing()
@@ -100,11 +120,9 @@ def cluster_run(job: Job, *, config: RunConfig, rows: int, signatures: str, colu
         if other != work:
             shutil.rmtree(other)
     work.mkdir(parents=True, exist_ok=True)
-    shape, threshold = config.dedup.shape, config.dedup.threshold if config.dedup.verify else None
-    source = RunSource(run, config.dedup, config.quality)
-    task = cluster.Clustering(
-        work, source, shape.bands, shape.rows, config.dedup.num_perm, threshold, memory_bytes
-    )  # fmt: skip
+    task = _clustering(run, work, config, index)
+    former = list(index_source.former_batches(index)) if index else []
+    former_rows = index.rows if index else 0
     progress.begin("clusters", (STEPS_VERIFIED if config.dedup.verify else STEPS_UNVERIFIED) * rows)
 
     def everywhere(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
@@ -112,18 +130,44 @@ def cluster_run(job: Job, *, config: RunConfig, rows: int, signatures: str, colu
         progress.advance("clusters", rows)
 
     def gather() -> Iterator[Batch]:
-        return batches(run / "state" / "order.arrow")
+        yield from former
+        yield from fresh()
+
+    def fresh() -> Iterator[Batch]:
+        own = batches(run / "state" / "order.arrow")
+        return (index_source.shifted(batch, len(former), former_rows) for batch in own)
 
     found = cluster.find_clusters(task, gather, everywhere)
     tally = {name: found.get(name, 0) for name in ("documents", "same_text", "same_url", "compared", "cut")}
+    tally["documents"] -= sum(int(piece["documents"]) for piece in index.head["pieces"]) if index else 0
     spans = [range(batch.first_row, batch.first_row + batch.rows) for batch in gather()]
-    assign = partial(_assign, run=run, owner=owner, task=task, spans=spans, made=made, tally=tally)
-    for batch, _ in _all(engine, assign, gather()):
+    if rows:
+        for _ in _all(engine, partial(_count_former, task=task, spans=spans), former):
+            pass
+    assign = partial(
+        _assign, run=run, owner=owner, task=task, spans=spans, made=made, tally=tally, former=len(former)
+    )  # fmt: skip
+    for batch, _ in _all(engine, assign, fresh()):
         progress.advance("clusters", batch.rows)
     _sweep(run, "clusters")
     shutil.rmtree(place)
     progress.end("clusters")
     return made
+
+
+def _clustering(run: Path, work: Path, config: RunConfig, index: DedupIndex | None) -> cluster.Clustering:
+    """What is to be clustered and how; with an index, what it holds decides how candidates are verified."""
+    dedup, shape = config.dedup, config.dedup.shape
+    threshold = dedup.threshold if dedup.verify else None
+    source: cluster.Source = RunSource(run, dedup, config.quality)
+    if index is not None:
+        source = index_source.JoinedSource(
+            index.root.absolute(), index.rows, index.verification, RunSource(run, dedup, config.quality)
+        )
+        if threshold is not None and index.verification == "estimated":
+            threshold = index_source.estimate_threshold(threshold, dedup.num_perm)
+    memory_bytes = dedup.memory_mb * 1_000_000
+    return cluster.Clustering(work, source, shape.bands, shape.rows, dedup.num_perm, threshold, memory_bytes)
 
 
 def _clustering_parts(config: RunConfig, columns: str) -> dict[str, Any]:
@@ -187,13 +231,14 @@ def write_run(job: Job, *, config: RunConfig) -> None:
     """Write the shards that are not there yet, and remove the ones no longer in the plan."""
     run, owner, engine, progress = job.run, job.owner, job.engine, job.progress
     settings = config.output.model_dump(mode="json", exclude={"audit_samples"})
+    mask, versions = sorted(set(config.pii.mask)), [write.VERSION, edits.VERSION, pii.VERSION]
     planned: set[str] = set()
 
     def missing() -> Iterator[tuple[ShardPlan, str]]:
         for plan in write.plan_shards(_kept_bytes(run), config.output.shard_bytes):
             planned.add(plan.name)
             made = fingerprint(
-                {"versions": [write.VERSION, edits.VERSION], "output": settings, "parts": _digests(run, plan)}
+                {"versions": versions, "output": settings, "mask": mask, "parts": _digests(run, plan)}
             )
             marker = read_marker(run, "write", plan.name)
             if marker is None or not marker.vouches(run, made):
@@ -201,7 +246,8 @@ def write_run(job: Job, *, config: RunConfig) -> None:
                 yield plan, made
 
     progress.begin("write", 0)
-    for _, rows in _all(engine, partial(_write, run=run, owner=owner, config=config.output), missing()):
+    writing = partial(_write, run=run, owner=owner, config=config.output, masking=config.pii)
+    for _, rows in _all(engine, writing, missing()):
         progress.advance("write", 1, documents=rows)
     for name in marked_parts(run, "write"):
         if name not in planned:
@@ -289,14 +335,25 @@ def _cut_lines(batch: Batch, search: Search, owner: str, made: str, files: list[
 
 
 def _assign(
-    batch: Batch, run: Path, owner: str, task: cluster.Clustering, spans: list[range], made: str, tally: dict[str, int]
-) -> None:
+    batch: Batch, run: Path, owner: str, task: cluster.Clustering, spans: list[range], made: str,
+    tally: dict[str, int], former: int,
+) -> None:  # fmt: skip
     table = cluster.cluster_table(task, batch, spans).cast(schema(CLUSTER_COLUMNS))
+    if former:
+        counts = index_source.former_of_rows(batch, task, blocks_of(spans, task.memory_bytes), former)
+        counted = pa.array(counts, mask=table["cluster_size"].is_null().to_numpy())
+        table = table.append_column(schema(INDEX_COLUMNS).field(0), counted)
+    tell = batch.number == former
     for entry in batch.entries:
         # Tallies are summed over markers, so the run's stands in one of them.
-        marker = Marker("clusters", entry.part, made, {}, entry.rows, tally=tally if entry.first_row == 0 else {})
+        own = tally if tell and entry.first_row == batch.first_row else {}
+        marker = Marker("clusters", entry.part, made, {}, entry.rows, tally=own)
         part = table.slice(entry.first_row - batch.first_row, entry.rows)
         commit(run, owner, marker, {f"clusters/{entry.part}.parquet": part})
+
+
+def _count_former(batch: Batch, task: cluster.Clustering, spans: list[range]) -> None:
+    index_source.count_former(batch, task, blocks_of(spans, task.memory_bytes))
 
 
 def _candidates(batch: Batch, run: Path, work: Path, quality: dict[str, QualityConfig], ranges: int) -> int:
@@ -318,8 +375,8 @@ def _decide(
     audit.sample_batch(run, work, batch, samples)
 
 
-def _write(item: tuple[ShardPlan, str], run: Path, owner: str, config: OutputConfig) -> int:
+def _write(item: tuple[ShardPlan, str], run: Path, owner: str, config: OutputConfig, masking: PiiConfig) -> int:
     plan, made = item
-    entries = write.write_shard(run, plan, config, owner)
+    entries = write.write_shard(run, plan, config, owner, masking)
     commit(run, owner, Marker("write", plan.name, made, {}, sum(e["rows"] for e in entries), files=entries), {})
     return sum(int(e["rows"]) for e in entries)

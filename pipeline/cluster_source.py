@@ -20,7 +20,7 @@ from .jaccard import ShingleSets, shingle_sets
 from .order import Batch, Entry
 from .presets import QualityConfig
 
-__all__ = ["RunSource"]
+__all__ = ["RunSource", "bytes_of", "from_hex", "salts_of"]
 
 TEXT_ROWS = 1_000
 """Documents whose texts are read at a time."""
@@ -41,8 +41,8 @@ class RunSource:
             table = pq.read_table(
                 self.run / "signatures" / f"{entry.part}.parquet", columns=["id", "content_hash", "n_shingles"]
             )
-            ids.append(_from_hex(table["id"]))
-            texts.append(_bytes_of(table["content_hash"], HASH_BYTES))
+            ids.append(from_hex(table["id"]))
+            texts.append(bytes_of(table["content_hash"], HASH_BYTES))
             takes_part.append(self._takes_part(entry, table["n_shingles"].is_valid().to_numpy()))
             if self.config.same_url:
                 urls.append(url_hashes(self._column(entry, "url")))
@@ -59,7 +59,7 @@ class RunSource:
             with pq.ParquetFile(self.run / "signatures" / f"{entry.part}.parquet") as file:
                 for piece in file.iter_batches(chunk_rows, columns=["signature"]):
                     rows = slice(first, first + len(piece))
-                    matrix = _bytes_of(piece["signature"], 4 * self.config.num_perm).view("<u4")
+                    matrix = bytes_of(piece["signature"], 4 * self.config.num_perm).view("<u4")
                     yield Signed(entry.first_row + first, matrix, salts[rows])
                     first += len(piece)
 
@@ -93,22 +93,27 @@ class RunSource:
         if self.config.within == "everything":
             return np.zeros(entry.rows, np.uint64)
         codes = self._column(entry, {"language": "lang", "dump": "source"}[self.config.within])
-        codes = pc.fill_null(codes, "").combine_chunks().dictionary_encode()
-        hashes = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in codes.dictionary.to_pylist()]
-        salts: NDArray[np.uint64] = np.frombuffer(b"".join(hashes), "<u8")[codes.indices.to_numpy()]
-        return salts
+        return salts_of(codes.combine_chunks())
 
 
-def _from_hex(ids: pa.ChunkedArray) -> NDArray[np.uint8]:
+def salts_of(names: pa.Array) -> NDArray[np.uint64]:
+    """A hash of each name, of which documents of one never meet those of another; null is the empty name."""
+    codes = pc.fill_null(names, "").dictionary_encode()
+    hashes = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in codes.dictionary.to_pylist()]
+    salts: NDArray[np.uint64] = np.frombuffer(b"".join(hashes), "<u8")[codes.indices.to_numpy()]
+    return salts
+
+
+def from_hex(ids: pa.ChunkedArray) -> NDArray[np.uint8]:
     """Ids of 32 hexadecimal digits as bytes (n, 16)."""
     array = ids.combine_chunks().cast(pa.binary()).cast(pa.binary(2 * HASH_BYTES))
-    digits = _bytes_of(array, 2 * HASH_BYTES)
+    digits = bytes_of(array, 2 * HASH_BYTES)
     values = (digits - np.where(digits > ord("9"), np.uint8(ord("a") - 10), np.uint8(ord("0")))).astype(np.uint8)
     pairs: NDArray[np.uint8] = np.bitwise_or(np.left_shift(values[:, 0::2], 4), values[:, 1::2]).astype(np.uint8)
     return pairs
 
 
-def _bytes_of(column: pa.Array | pa.ChunkedArray, width: int) -> NDArray[np.uint8]:
+def bytes_of(column: pa.Array | pa.ChunkedArray, width: int) -> NDArray[np.uint8]:
     """The bytes (n, width) of fixed-size binaries; nulls as they lie, which for files of ours is zeros."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     data = np.frombuffer(array.buffers()[1] or b"", np.uint8)

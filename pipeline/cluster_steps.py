@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,14 @@ class Source(Protocol):
         """The shingle sets of these documents (ascending), in order, a few at a time."""
 
 
+@runtime_checkable
+class Stored(Protocol):
+    """A source that holds the band keys of some batches, sorted."""
+
+    def stored_keys(self, batch: Batch, limit: int) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64]]] | None:
+        """Ascending keys with their rows, in pieces of at most `limit`; None for a batch whose keys it lacks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clustering:
     """What is to be done and where; without a `threshold` candidates are joined as they are."""
@@ -107,6 +115,10 @@ def bands(job: Clustering, folder: Path, number: int, batch: Batch, *, same: int
         file = SortedFile(path, EDGE)
         goes_on[file.read(0, file.span(first, stop - 1)) - first] = False
     wrote = {"files": 0, "keys": 0, "disk_bytes": 0}
+    limit = max(4 * job.bands, job.memory_bytes // 48)
+    stored = job.source.stored_keys(batch, limit) if isinstance(job.source, Stored) else None
+    if stored is not None:
+        return _pass_keys(folder, number, stored, goes_on, first)
     # Keys of a document, its number beside each, and both sorted into a second place.
     chunk_rows = max(4, job.memory_bytes // (48 * job.bands))
     held: list[tuple[NDArray[np.int64], NDArray[np.uint64]]] = []
@@ -130,6 +142,24 @@ def bands(job: Clustering, folder: Path, number: int, batch: Batch, *, same: int
         held_rows += len(chosen)
     if held:
         flush()
+    return wrote
+
+
+def _pass_keys(
+    folder: Path,
+    number: int,
+    stored: Iterator[tuple[NDArray[np.uint64], NDArray[np.int64]]],
+    goes_on: NDArray[np.bool_],
+    first: int,
+) -> Found:
+    """Write the stored keys of a batch's documents that go on; what is left of sorted keys is sorted."""
+    wrote = {"files": 0, "keys": 0, "disk_bytes": 0}
+    for keys, rows in stored:
+        chosen = goes_on[rows - first]
+        path = folder / f"keys-{number:06d}-{wrote['files']:04d}"
+        wrote["disk_bytes"] += write_sorted(path, keys[chosen], rows[chosen])
+        wrote["files"] += 1
+        wrote["keys"] += int(chosen.sum())
     return wrote
 
 

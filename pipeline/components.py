@@ -22,7 +22,7 @@ from seimai.errors import RunError
 from .candidates import EDGE, tidy_edges
 from .sorted_files import REMEDY, Columns, SortedFile, gather, write_sorted
 
-__all__ = ["ID_BYTES", "Block", "blocks_of", "clusters_of_rows", "find_components"]
+__all__ = ["ID_BYTES", "Block", "blocks_of", "clusters_of_rows", "find_components", "shared_roots"]
 
 ID_BYTES = 16
 ROW_BYTES = 64
@@ -103,6 +103,16 @@ def clusters_of_rows(
     at = np.searchsorted(outer, roots[~inner])
     ids[~inner], found[~inner] = names[at], sizes[at]
     return ids, found
+
+
+def shared_roots(folder: Path, block: Block, rows: range) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """For some rows of a block: the first row of their cluster, and whether the cluster has others."""
+    file = SortedFile(folder / f"roots-{block.number:06d}", _ROOTS)
+    roots, size = file.read(2, slice(rows.start - block.rows.start, rows.stop - block.rows.start)), file.read(3)
+    # A cluster whose first row lies before the block has two at least.
+    shared = roots < block.rows.start
+    shared[~shared] = size[roots[~shared] - block.rows.start] > 1
+    return roots, shared
 
 
 def _answers(path: Path, count: int, width: int) -> NDArray[np.uint8]:

@@ -13,18 +13,20 @@ from numpy.typing import NDArray
 from seimai.files import atomic
 
 from .document import DECISION_COLUMNS, schema
-from .judge import Verdicts, judge, read_columns
+from .judge import FORMER, Verdicts, judge, read_columns
 from .order import Batch, Entry
 from .presets import QualityConfig
 
 __all__ = [
     "DUPLICATE",
+    "IN_INDEX",
     "REHYDRATE",
     "SURVIVOR_KEYS",
     "VERSION",
     "Decided",
     "candidates",
     "decide_part",
+    "former_members",
     "passes",
     "rank_range",
     "survivors",
@@ -33,6 +35,8 @@ __all__ = [
 VERSION = 3
 RANGE_CANDIDATES = 2_000_000
 DUPLICATE = "duplicate"
+IN_INDEX = "in_index"
+"""Reason of a document whose cluster has as many documents in the index of former dumps as survive of it."""
 REHYDRATE = ((1, 1), (3, 2), (5, 3), (7, 4), (11, 5), (28, 4), (35, 3), (42, 2), (64, 1))
 """Cluster size from which so many documents survive: FineWeb-2's weights for Japanese (jpn_Jpan, at most 5).
 
@@ -124,10 +128,26 @@ def decide_part(
         rows = ranks["row"].to_numpy()
         low, high = np.searchsorted(rows, [entry.first_row, entry.first_row + entry.rows])
         rank[rows[low:high] - entry.first_row] = ranks["rank"].to_numpy()[low:high]
-    every = verdicts.with_last(DUPLICATE, rank >= survivors(part["cluster_size"], keep))
+    # Documents of former dumps stand before all of this one.
+    former, places = former_members(part), survivors(part["cluster_size"], keep)
+    rank[rank >= 0] += former[rank >= 0]
+    every = verdicts.with_last(DUPLICATE, (rank >= places) & (former < places))
+    every = every.with_last(IN_INDEX, (rank >= places) & (former >= places))
     reason = pa.array(every.names, pa.string()).take(pa.array(every.first, mask=every.first < 0))
     columns = [part["id"].combine_chunks(), pc.is_null(reason), reason, every.reasons(), pa.array(rank, mask=rank < 0)]
     return Decided(pa.table(columns, schema=schema(DECISION_COLUMNS)), _tally(part, every))
+
+
+def former_members(part: pa.Table) -> NDArray[np.int64]:
+    """How many documents of the index of former dumps that passed their rules are in each row's cluster.
+
+    >>> former_members(pa.table({"id": ["a", "b"]})).tolist()
+    [0, 0]
+    """
+    if FORMER not in part.column_names:
+        return np.zeros(len(part), np.int64)
+    found: NDArray[np.int64] = pc.fill_null(part[FORMER], 0).to_numpy()
+    return found
 
 
 def survivors(cluster_size: pa.ChunkedArray, keep: int | Literal["rehydrate"]) -> NDArray[np.int64]:

@@ -57,6 +57,8 @@ class DedupConfig(Section):
     """Who is compared: every document with a signature, or only those every rule passed (another rule: all again)."""
     keep: int | Literal["rehydrate"] = Field(default=1, union_mode="left_to_right")
     """How many documents of a cluster survive; "rehydrate": by its size, as FineWeb-2 repeats Japanese ones."""
+    index: str = ""
+    """Folder of an index of former dumps (`seimai index build`): what it holds is dropped. Empty: none."""
     memory_mb: int = Field(default=512, ge=16)
     """Memory of a clustering task beside that of the process itself (200 MB), MB; no more for a larger corpus."""
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .presets import QualityConfig, Rule, breaks, rules
 
-__all__ = ["EMPTIED", "Verdicts", "asked_columns", "judge", "read_columns", "read_some"]
+__all__ = ["EMPTIED", "FORMER", "Verdicts", "asked_columns", "judge", "read_columns", "read_some"]
 
 EMPTIED = "emptied"
 """Cleaning left nothing of the page; no preset need have a least length."""
@@ -25,6 +25,8 @@ META = ("id", "lang", "lang_score", "date", "gate")
 SIZES = ("n_chars", "n_bytes")
 QUALITY = "quality"
 CLUSTERS = ("cluster", "cluster_size")
+FORMER = "cluster_former"
+"""Column of runs with an index of former dumps."""
 
 
 class Verdicts(NamedTuple):
@@ -78,7 +80,7 @@ def read_columns(
     wanted = dict.fromkeys((*META, *SIZES, QUALITY, *asked_columns(quality), *more))
     columns: dict[str, pa.ChunkedArray] = {}
     for folder in ("documents", "signals", *(("clusters",) if clusters else ())):
-        table = read_some(run / folder / f"{part}.parquet", [*wanted, *CLUSTERS])
+        table = read_some(run / folder / f"{part}.parquet", [*wanted, *CLUSTERS, FORMER])
         columns = {name: table[name] for name in table.column_names} | columns
     rows = len(columns["id"])
     columns.setdefault(QUALITY, pa.chunked_array([pa.nulls(rows, pa.float32())]))
