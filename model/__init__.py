@@ -17,14 +17,19 @@ if TYPE_CHECKING:
     from .generate import Sampling as Sampling
     from .order import Order as Order
     from .order import rows as rows
+    from .paired import Comparison as Comparison
+    from .paired import compare_paired as compare_paired
     from .segments import Rows as Rows
     from .shards import TokenShards as TokenShards
     from .shards import open_tokens as open_tokens
     from .train_config import TrainConfig as TrainConfig
+    from .train_report import write_train_report as write_train_report
     from .transformer import Transformer as Transformer
+    from .transformer import with_scaling as with_scaling
 
 _OWNERS = {
     "Body": "config",
+    "Comparison": "paired",
     "LanguageScore": "evaluate",
     "ModelConfig": "config",
     "Order": "order",
@@ -34,15 +39,19 @@ _OWNERS = {
     "TrainConfig": "train_config",
     "Transformer": "transformer",
     "bits_per_byte_by_language": "evaluate",
+    "compare_paired": "paired",
     "evaluate_model": "evaluate",
     "load_model": "checkpoint",
     "open_tokens": "shards",
     "resolve_body": "config",
     "rows": "order",
+    "with_scaling": "transformer",
+    "write_train_report": "train_report",
 }
 
 __all__ = [
     "Body",
+    "Comparison",
     "LanguageScore",
     "ModelConfig",
     "Order",
@@ -52,11 +61,14 @@ __all__ = [
     "TrainConfig",
     "Transformer",
     "bits_per_byte_by_language",
+    "compare_paired",
     "evaluate_model",
     "load_model",
     "open_tokens",
     "resolve_body",
     "rows",
+    "with_scaling",
+    "write_train_report",
 ]
 
 

@@ -29,14 +29,29 @@ __all__ = ["Attention", "Cache", "Frame", "frame_for"]
 
 
 class Cache:
-    """Keys and values of the tokens seen so far, allocated once: (layers, B, K, max_tokens, d)."""
+    """Keys and values of the tokens seen so far, allocated once: (layers, B, K, max_tokens, d).
 
-    def __init__(self, body: Body, rows: int, max_tokens: int, like: Tensor) -> None:
+    `padding` (B) says how many tokens of each row, its first, are padding: prompts of several lengths end together.
+    """
+
+    def __init__(self, body: Body, rows: int, max_tokens: int, like: Tensor, padding: Tensor | None = None) -> None:
         shape = (body.n_layers, rows, body.n_kv_heads, max_tokens, body.head_dim)
         self.keys = torch.zeros(shape, dtype=like.dtype, device=like.device)
         self.values = torch.zeros_like(self.keys)
         self.max_tokens = max_tokens
+        self.padding = padding
         self.length = 0
+
+    def room(self) -> int | Tensor:
+        """Tokens that a text may reach: a number, or (B) where rows are padded."""
+        return self.max_tokens if self.padding is None else self.max_tokens - self.padding
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with these rows, each any number of times, as many as before."""
+        for each in (self.keys, self.values):
+            each[:, :, :, : self.length] = each[:, rows, :, : self.length]
+        if self.padding is not None:
+            self.padding = self.padding[rows]
 
     def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Store (B, K, T, d) behind the tokens so far; all keys and values of the layer, (B, K, length + T, d)."""
@@ -84,7 +99,7 @@ def frame_for(
     `path` is the best for the device if not given.
     """
     tokens, device = position.shape[1], position.device
-    packed, room = segment is not None, None if cache is None else cache.max_tokens
+    packed, room = segment is not None, None if cache is None else cache.room()
     path = path or path_for(
         positions.kind, tokens, device=device.type, half=half, packed=packed, cached=cache is not None
     )
@@ -96,20 +111,30 @@ def frame_for(
         return Frame(path, angles, blocks=mask, score_mod=positions.score_mod(tokens, device))
     if path == "channels":
         return Frame(path, angles, channels=positions.channels(position))
-    return _dense_frame(positions, position, segment, 0 if cache is None else cache.length, path, angles)
+    return _dense_frame(positions, position, segment, cache, path, angles)
 
 
 def _dense_frame(
-    positions: PositionKind, position: Tensor, segment: Tensor | None, past: int, path: Path, angles: Angles | None
+    positions: PositionKind,
+    position: Tensor,
+    segment: Tensor | None,
+    cache: Cache | None,
+    path: Path,
+    angles: Angles | None,
 ) -> Frame:
     tokens, device = position.shape[1], position.device
-    if path == "sdpa" and segment is None and not past:
+    past, padding = (0, None) if cache is None else (cache.length, cache.padding)
+    if path == "sdpa" and segment is None and not past and padding is None:
         return Frame(path, angles)
     query = torch.arange(past, past + tokens, device=device)
     distance = query[:, None] - torch.arange(past + tokens, device=device)[None, :]
     mask = (distance >= 0)[None, None]
     if segment is not None:
         mask = ((segment[:, :, None] == segment[:, None, :]) & (distance >= 0))[:, None]
+    if padding is not None:
+        key = torch.arange(past + tokens, device=device)
+        # Padding sees itself, so that no softmax is over nothing.
+        mask = mask & (key >= padding[:, None, None, None]) | (distance == 0)
     return Frame(path, angles, mask=mask, distance=distance, bias=positions.bias(distance))
 
 
@@ -121,7 +146,7 @@ class Attention(nn.Module):
         self.layer = layer
         self.head_dim = body.head_dim
         self.query_heads_per_key = body.n_heads // body.n_kv_heads
-        self.eps = 1e-6
+        self.eps = body.eps
         self.query = nn.Linear(body.d_model, body.n_heads * body.head_dim, bias=body.bias)
         self.key = nn.Linear(body.d_model, body.n_kv_heads * body.head_dim, bias=body.bias)
         self.value = nn.Linear(body.d_model, body.n_kv_heads * body.head_dim, bias=body.bias)

@@ -29,13 +29,17 @@ class ModelConfig(Section):
     d_model: int | None = Field(default=None, ge=8)
     """Width of the residual stream; 64 · depth if not given."""
     n_heads: int | None = Field(default=None, ge=1)
-    """Query heads; so many that a head is 64 wide (128 from width 1,024 on) if not given."""
+    """Query heads; so many that a head is 64 wide (128 from width 1,024 on where that divides it) if not given."""
     n_kv_heads: int | None = Field(default=None, ge=1)
     """Key and value heads (grouped-query attention, arXiv:2305.13245); as many as query heads if not given."""
+    head_dim: int | None = Field(default=None, ge=2)
+    """Width of a head; d_model / n_heads if not given."""
     d_ff: int | None = Field(default=None, ge=8)
     """Width inside the MLP; 8/3 (SwiGLU) or 4 (GELU) times the width, to a multiple of 64, if not given."""
     qk_norm: bool = False
     """RMSNorm on queries and keys before the rotation; llama preset only (then the shape of Qwen3)."""
+    norm_eps: float | None = Field(default=None, gt=0)
+    """Added under the root of every norm; 1e-6 (RMSNorm) or 1e-5 (LayerNorm) if not given."""
     tied: bool | None = None
     """Output matrix = input embedding; the preset's habit (llama no, gpt2 and mpt yes) if not given."""
     row_tokens: int = Field(default=256, ge=8, le=1 << 20)
@@ -99,6 +103,8 @@ class Body(Section):
     """Kind of MLP."""
     bias: bool
     """Biases in linear layers and norms."""
+    norm_eps: float | None = None
+    """Added under the root of norms; None, as in trainings before it, is 1e-6 (RMSNorm) or 1e-5 (LayerNorm)."""
     qk_norm: bool
     """RMSNorm on queries and keys."""
     tied: bool
@@ -128,6 +134,11 @@ class Body(Section):
     t5_max_distance: int
     """Distance of the last T5 bucket."""
 
+    @property
+    def eps(self) -> float:
+        """What norms add under the root."""
+        return self.norm_eps or (1e-6 if self.norm == "rms" else 1e-5)
+
 
 def resolve_body(config: ModelConfig, vocab_size: int) -> Body:
     """Fix every size that follows from `depth` and the preset; ConfigError where sizes do not fit each other.
@@ -137,7 +148,7 @@ def resolve_body(config: ModelConfig, vocab_size: int) -> Body:
     (768, 12, 64, 2048, False)
     """
     d_model = config.d_model or 64 * config.depth
-    n_heads = config.n_heads or max(1, d_model // (128 if d_model >= 1024 else 64))
+    n_heads = config.n_heads or max(1, d_model // (128 if d_model >= 1024 and d_model % 128 == 0 else 64))
     n_kv_heads = config.n_kv_heads or n_heads
     _check_heads(config, d_model, n_heads, n_kv_heads)
     swiglu = config.preset == "llama"
@@ -152,11 +163,12 @@ def resolve_body(config: ModelConfig, vocab_size: int) -> Body:
         d_model=d_model,
         n_heads=n_heads,
         n_kv_heads=n_kv_heads,
-        head_dim=d_model // n_heads,
+        head_dim=config.head_dim or d_model // n_heads,
         d_ff=d_ff,
         norm="rms" if config.preset == "llama" else "layer",
         mlp="swiglu" if swiglu else "gelu_tanh" if config.preset == "gpt2" else "gelu",
         bias=config.preset == "gpt2",
+        norm_eps=config.norm_eps,
         qk_norm=config.qk_norm,
         tied=config.preset != "llama" if config.tied is None else config.tied,
         dropout=config.dropout,
@@ -207,12 +219,15 @@ def _check_scaling(body: Body) -> None:
 
 
 def _check_heads(config: ModelConfig, d_model: int, n_heads: int, n_kv_heads: int) -> None:
-    if d_model % n_heads:
+    if config.head_dim is None and d_model % n_heads:
         raise ConfigError(f"model.d_model = {d_model} is no multiple of model.n_heads = {n_heads}; change one")
     if n_heads % n_kv_heads:
         raise ConfigError(f"model.n_kv_heads = {n_kv_heads} does not divide model.n_heads = {n_heads}; change it")
     if config.preset != "llama" and n_kv_heads != n_heads:
         raise ConfigError(f"model.n_kv_heads = {n_kv_heads}: the {config.preset} preset has none; use preset llama")
+    if config.preset != "llama" and config.head_dim not in (None, d_model // n_heads):
+        width = d_model // n_heads
+        raise ConfigError(f"model.head_dim = {config.head_dim}: the {config.preset} preset has {width}; remove it")
     if config.preset != "llama" and config.qk_norm:
         raise ConfigError(f"model.qk_norm = true: the {config.preset} preset has none; use preset llama")
 

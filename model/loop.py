@@ -21,6 +21,7 @@ from .config import resolve_body
 from .distributed import Ranks
 from .evaluate import as_plain, bits_per_byte_by_language
 from .folder import settings_fingerprint
+from .init_from import load_initial
 from .loader import Batch, batches
 from .loss_groups import LossGroups
 from .optimizer import build_optimizers, clip_gradients, lr_at, set_lr
@@ -118,7 +119,10 @@ def _begin(config: TrainConfig, order: Order, out: Path, ranks: Ranks) -> Traini
     """Fresh weights and moments, the same on every rank."""
     loop = config.train
     body = resolve_body(config.model, order.shards.tokenizer["vocab_size"])
-    model = build(body, loop.seed).to(ranks.device)
+    model = build(body, loop.seed)
+    if loop.init_from is not None:
+        load_initial(model, config, order.shards)
+    model = model.to(ranks.device)
     module = parallel(model, ranks, loop.parallel, z_loss=config.optimizer.z_loss, compiled=loop.compile)
     optimizers = build_optimizers(model, config.optimizer, learning_rate(config.optimizer, body.d_model))
     guard = SpikeGuard(loop.spike_window, loop.spike_sigmas)

@@ -50,10 +50,10 @@ class PositionKind(nn.Module):
         """(B, T) positions -> (B, T, D) to add to the token embedding, or None."""
         return None
 
-    def angles(self, position: Tensor, room: int | None = None) -> Angles | None:
+    def angles(self, position: Tensor, room: int | Tensor | None = None) -> Angles | None:
         """(B, T) positions -> fp32 cosines and sines (B, 1, T, d/2) for `rotate_half`, or None.
 
-        `room` is the length that a text with a KV cache may reach; without it a segment's own length counts.
+        `room`, one or (B), is the length that a text with a KV cache may reach; without it a segment's own counts.
         """
         return None
 
@@ -251,11 +251,13 @@ class Rope(PositionKind):
         super().__init__()
         self.body = body
 
-    def angles(self, position: Tensor, room: int | None = None) -> Angles:
+    def angles(self, position: Tensor, room: int | Tensor | None = None) -> Angles:
         """cos and sin of p · θ_i as (B, 1, T, d/2)."""
         length = None
         if self.body.rope_scaling == "dynamic":
-            length = segment_lengths(position) if room is None else torch.full_like(position, room)
+            length = segment_lengths(position)
+            if room is not None:
+                length = torch.as_tensor(room, device=position.device).view(-1, 1).expand(position.shape)
         theta = frequencies(self.body, position.device, length)
         return rope_angles(position, theta, attention_factor(self.body))
 

@@ -60,9 +60,12 @@ class Rows:
         return inside & ~self.skipped[:, None]
 
     def _spread(self, values: Int64s, padding: int) -> Int64s:
-        out = np.full(self.tokens.shape, padding, np.int64)
-        ends = np.cumsum(self.length)
-        within = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - self.length, self.length)
+        """One value a segment to one a token: gaps and segments by turns, each repeated as often as it is long."""
         begins = self.row * self.tokens.shape[1] + self.start
-        out.reshape(-1)[np.repeat(begins, self.length) + within] = np.repeat(values, self.length)
-        return out
+        ends = begins + self.length
+        lengths = np.empty(2 * len(begins) + 1, np.int64)
+        lengths[0::2] = np.append(begins, self.tokens.size) - np.append(0, ends)
+        lengths[1::2] = self.length
+        both = np.full(len(lengths), padding, np.int64)
+        both[1::2] = values
+        return np.repeat(both, lengths).reshape(self.tokens.shape)

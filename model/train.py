@@ -15,6 +15,7 @@ from seimai.files import read_json
 from .config import resolve_body
 from .distributed import process_group
 from .folder import claim, locked
+from .init_from import sized_like
 from .loop import Stop, run_loop
 from .metrics import read_metrics
 from .order import Order
@@ -97,7 +98,8 @@ def _configured(config: TrainConfig | Path, steps: int | None, seed: int | None)
     config = load_config(config, TrainConfig) if isinstance(config, Path) else config
     plain = config.model_dump()
     given = {key: value for key, value in (("steps", steps), ("seed", seed)) if value is not None}
-    return parse_config({**plain, "train": {**plain["train"], **given}}, TrainConfig, place="--steps, --seed")
+    config = parse_config({**plain, "train": {**plain["train"], **given}}, TrainConfig, place="--steps, --seed")
+    return sized_like(config)
 
 
 def _order(config: TrainConfig, data: Path | str) -> Order:

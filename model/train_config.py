@@ -113,6 +113,10 @@ class LoopConfig(Section):
     """What the loss is added up by; quality reads the scores of all documents at the start."""
     loss_by_every: int = Field(default=10, ge=1)
     """Steps of one such sum; it stands as `by` in the line of the last one."""
+    init_from: str | None = None
+    """Hugging Face folder (Llama, Qwen3, GPT-2, MPT) whose weights are gone on from; it fixes the sizes of the body."""
+    embedding_map: str | None = None
+    """`embedding_map.json` of `seimai tokenizer extend`: which old rows a new token's embedding is the mean of."""
 
 
 class TrainConfig(Section):

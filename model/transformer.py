@@ -18,11 +18,11 @@ __all__ = ["Transformer", "build", "count_parameters", "with_scaling"]
 
 
 class Norm(nn.Module):
-    """RMSNorm or LayerNorm in fp32, eps 1e-6 or 1e-5."""
+    """RMSNorm or LayerNorm in fp32."""
 
     def __init__(self, body: Body) -> None:
         super().__init__()
-        self.rms = body.norm == "rms"
+        self.rms, self.eps = body.norm == "rms", body.eps
         self.weight = nn.Parameter(torch.ones(body.d_model))
         self.bias = nn.Parameter(torch.zeros(body.d_model)) if body.bias else None
 
@@ -30,9 +30,9 @@ class Norm(nn.Module):
         """(…, D) -> (…, D), in x's type."""
         shape, weight = self.weight.shape, wide(self.weight)
         if self.rms:
-            return F.rms_norm(wide(x), shape, weight, 1e-6).to(x.dtype)
+            return F.rms_norm(wide(x), shape, weight, self.eps).to(x.dtype)
         bias = None if self.bias is None else wide(self.bias)
-        return F.layer_norm(wide(x), shape, weight, bias, 1e-5).to(x.dtype)
+        return F.layer_norm(wide(x), shape, weight, bias, self.eps).to(x.dtype)
 
 
 class Mlp(nn.Module):
@@ -107,6 +107,8 @@ class Transformer(nn.Module):
         past = 0 if cache is None else cache.length
         if position is None:
             position = torch.arange(past, past + tokens.shape[1], device=tokens.device).expand(tokens.shape)
+            if cache is not None and cache.padding is not None:
+                position = (position - cache.padding[:, None]).clamp(min=0)
         x = self.embedding(tokens)
         added = self.positions.embed(position)
         x = self.dropout(x if added is None else x + added.to(x.dtype))

@@ -87,7 +87,7 @@ def _hf(tokenizer: Path, vocabulary: Vocabulary, chat_template: str) -> dict[str
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         **names,
-        "extra_special_tokens": others,
+        "additional_special_tokens": others,
         "clean_up_tokenization_spaces": False,
         "model_input_names": ["input_ids", "attention_mask"],
         "model_max_length": 1_000_000_000,

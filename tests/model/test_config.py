@@ -25,7 +25,7 @@ def test_preset_is_switches_of_one_body(preset: str, norm: str, mlp: str, bias: 
     assert (body.padded_vocab, body.vocab_size) == (1024, 1000)
 
 
-@pytest.mark.parametrize(("depth", "width", "heads"), [(4, 256, 4), (12, 768, 12), (16, 1024, 8), (24, 1536, 12)])
+@pytest.mark.parametrize(("depth", "width", "heads"), [(4, 256, 4), (12, 768, 12), (16, 1024, 8), (17, 1088, 17), (21, 1344, 21), (24, 1536, 12)])
 def test_depth_is_the_one_dial(depth: int, width: int, heads: int) -> None:
     body = resolve_body(ModelConfig(depth=depth), 50_304)
     assert (body.n_layers, body.d_model, body.n_heads) == (depth, width, heads)
@@ -56,9 +56,9 @@ def test_sizes_that_do_not_fit_are_refused(changes: dict[str, object], said: str
     assert "\n" not in str(caught.value)
 
 
-def test_rope_scaling_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match=r"model.rope_scaling = 'yarn': input should be 'none'"):
-        parse_config({"model": {"rope_scaling": "yarn"}}, TrainConfig, place="x.toml")
+def test_unknown_rope_scaling_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"model.rope_scaling = 'longer': input should be 'none', 'linear'"):
+        parse_config({"model": {"rope_scaling": "longer"}}, TrainConfig, place="x.toml")
 
 
 def test_shipped_config_loads_and_writes_back(tmp_path: Path) -> None:

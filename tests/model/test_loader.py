@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.attention.flex_attention import create_block_mask
 
 from seimai.errors import VerifyError
+from seimai.model.block_mask import document_starts
 from seimai.model.loader import batches, to_batch
 from seimai.model.loss import IGNORE
 from seimai.model.order import Order
@@ -40,6 +42,47 @@ def test_bos_is_never_a_target_and_eos_is(small_tokens: Path) -> None:
     targets = torch.cat([to_batch(order.rows(step), step).targets for step in range(20)])
     assert not bool((targets == 256).any())
     assert bool((targets == 257).any())
+
+
+def test_batches_are_their_own_memory(small_tokens: Path) -> None:
+    """The ring is filled again while batches are still held."""
+    order = order_of(small_tokens)
+    for step, batch in enumerate(list(batches(order_of(small_tokens), 0, 12, ahead=1, blocks=True))):
+        expected = to_batch(order.rows(step), step, blocks=True)
+        for name in ("inputs", "targets", "position", "segment"):
+            found = getattr(batch, name)
+            assert found.dtype == torch.int64
+            assert torch.equal(found, getattr(expected, name))
+        assert batch.blocks is not None
+        assert expected.blocks is not None
+        assert all(map(torch.equal, batch.blocks, expected.blocks))
+    assert not loaders()
+
+
+def test_blocks_are_those_of_the_segments(make_tokens: Callable[..., Path]) -> None:
+    """The mask made ahead is the one FlexAttention would make from every pair of a row."""
+    random = np.random.default_rng(0)
+    documents = [[256, *([65] * int(random.integers(1, 200))), 257] for _ in range(200)]
+    order = Order(make_tokens(documents), seed=1, row_tokens=300, batch_rows=4)
+    for batch in batches(order, 0, 3, blocks=True):
+        segment = batch.segment
+
+        def visible(row: torch.Tensor, head: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+            return (j <= i) & (segment[row, i] == segment[row, j])  # noqa: B023 - used before the next batch
+
+        expected = create_block_mask(visible, 4, 1, 300, 300, device="cpu")
+        assert batch.blocks is not None
+        assert torch.equal(batch.blocks.start, document_starts(segment))
+        found = batch.blocks.block_mask()
+        assert torch.equal(found.kv_indices, expected.kv_indices)
+        assert torch.equal(found.kv_num_blocks, expected.kv_num_blocks)
+        assert torch.equal(found.full_kv_num_blocks, expected.full_kv_num_blocks)  # type: ignore[arg-type]
+        assert torch.equal(found.q_indices, expected.q_indices)  # type: ignore[arg-type]
+
+
+def test_blocks_are_made_where_they_are_asked_for(small_tokens: Path) -> None:
+    (batch,) = batches(order_of(small_tokens), 0, 1, device=torch.device("cpu"))
+    assert batch.blocks is None
 
 
 def test_leaving_early_ends_the_thread(small_tokens: Path) -> None:

@@ -6,9 +6,13 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from transformers.models.bloom.modeling_bloom import build_alibi_tensor
+from transformers.models.mpt.modeling_mpt import build_mpt_alibi_tensor
+from transformers.models.t5.configuration_t5 import T5Config
+from transformers.models.t5.modeling_t5 import T5Attention
 
 from seimai.errors import ConfigError
-from seimai.model.config import ModelConfig, Positions, resolve_body
+from seimai.model.config import Body, ModelConfig, Positions, resolve_body
 from seimai.model.positions import (
     T5,
     Alibi,
@@ -21,6 +25,7 @@ from seimai.model.positions import (
     sinusoidal_table,
     t5_bucket,
 )
+from seimai.model.rope_scaling import frequencies
 
 # First distance of every bucket of Transformers' causal T5 (research/training.md, section 3).
 T5_FIRST = {
@@ -30,8 +35,13 @@ T5_FIRST = {
 }
 
 
-def body_of(kind: str, n_heads: int = 6) -> object:
-    return resolve_body(ModelConfig.model_validate({"positions": kind, "d_model": 48, "n_heads": n_heads}), 100)
+def body_of(kind: str, n_heads: int = 6, d_model: int = 48) -> Body:
+    return resolve_body(ModelConfig.model_validate({"positions": kind, "d_model": d_model, "n_heads": n_heads}), 100)
+
+
+def theta(head_dim: int) -> torch.Tensor:
+    body = resolve_body(ModelConfig(d_model=4 * head_dim, n_heads=4), 100)
+    return frequencies(body, torch.device("cpu"))
 
 
 def test_t5_buckets_begin_where_transformers_begin_them() -> None:
@@ -76,7 +86,7 @@ def test_alibi_bias_is_linear_and_fp32() -> None:
 def test_rotation_is_multiplication_by_a_complex_number() -> None:
     x = torch.randn(2, 3, 5, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     position = torch.tensor([[0, 1, 7, 100, 3000], [5, 4, 3, 2, 1]])
-    turned = rotate_half(x.float(), rope_angles(position, 8, 10_000.0)).double()
+    turned = rotate_half(x.float(), rope_angles(position, theta(8))).double()
     for plane in range(4):
         angle = position[:, None, :].double() * 10_000.0 ** (-2 * plane / 8)
         expected = torch.complex(x[..., plane], x[..., plane + 4]) * torch.polar(torch.ones_like(angle), angle)
@@ -86,7 +96,7 @@ def test_rotation_is_multiplication_by_a_complex_number() -> None:
 
 def test_rotation_golden() -> None:
     x = torch.tensor([[[[1.0, 0.0, 0.0, 1.0]]]])
-    turned = rotate_half(x, rope_angles(torch.tensor([[2]]), 4, 10_000.0))[0, 0, 0].tolist()
+    turned = rotate_half(x, rope_angles(torch.tensor([[2]]), theta(4)))[0, 0, 0].tolist()
     assert turned == pytest.approx([math.cos(2), -math.sin(0.02), math.sin(2), math.cos(0.02)], abs=1e-6)
 
 
@@ -95,8 +105,8 @@ def test_rotated_scores_depend_on_distance_alone() -> None:
     query, key = torch.randn(1, 1, 1, 16, generator=generator), torch.randn(1, 1, 1, 16, generator=generator)
 
     def score(i: int, j: int) -> float:
-        first = rotate_half(query, rope_angles(torch.tensor([[i]]), 16, 10_000.0))
-        return float((first * rotate_half(key, rope_angles(torch.tensor([[j]]), 16, 10_000.0))).sum())
+        first = rotate_half(query, rope_angles(torch.tensor([[i]]), theta(16)))
+        return float((first * rotate_half(key, rope_angles(torch.tensor([[j]]), theta(16)))).sum())
 
     assert score(9, 2) == pytest.approx(score(1007, 1000), abs=1e-3)
     assert score(9, 2) != pytest.approx(score(9, 3), abs=1e-3)
@@ -104,7 +114,7 @@ def test_rotated_scores_depend_on_distance_alone() -> None:
 
 def test_angles_stay_fp32_for_bf16_queries() -> None:
     x = torch.ones(1, 1, 1, 8, dtype=torch.bfloat16)
-    angles = rope_angles(torch.tensor([[4000]]), 8, 10_000.0)
+    angles = rope_angles(torch.tensor([[4000]]), theta(8))
     assert angles[0].dtype == torch.float32
     assert rotate_half(x, angles).dtype == torch.bfloat16
 
@@ -135,27 +145,66 @@ def test_shaw_equals_the_sum_written_out() -> None:
             torch.testing.assert_close(found[:, :, i, j], expected)
 
 
-def test_gradients_of_bias_and_shaw() -> None:
+def test_gradients_of_t5_and_shaw() -> None:
     torch.manual_seed(0)
     distance = torch.arange(5)[:, None] - torch.arange(5)[None, :]
     body = resolve_body(ModelConfig(d_model=12, n_heads=3, depth=1, t5_buckets=4, t5_max_distance=8), 100)
-    t5, shaw = T5(body), Shaw(body)
+    t5, shaw = T5(body).double(), Shaw(body).double()
+    query = torch.randn(1, 3, 5, 4, dtype=torch.float64, requires_grad=True)
 
     def biased(table: torch.Tensor) -> torch.Tensor:
-        bucket = t5_bucket(distance, 4, 8)
-        return torch.nn.functional.embedding(bucket, table).permute(2, 0, 1)
+        return torch.func.functional_call(t5, {"table": table}, (distance,))  # type: ignore[no-any-return]
 
-    assert torch.autograd.gradcheck(biased, (t5.table.detach().double().requires_grad_(),))
-    # The modules answer in fp32, so their own gradients are compared with finite differences in fp32.
-    t5.bias(distance)[1].sum().backward()  # type: ignore[no-untyped-call]
-    counts = torch.bincount(t5_bucket(distance, 4, 8).flatten(), minlength=4).float()
-    assert t5.table.grad is not None
-    torch.testing.assert_close(t5.table.grad[:, 1], counts)
-    query = torch.randn(1, 3, 5, 4)
-    shaw.content_bias(0, query, distance)[0, 2, 4, 1].backward()  # type: ignore[no-untyped-call]
-    assert shaw.table.grad is not None
-    torch.testing.assert_close(shaw.table.grad[0, 3], query[0, 2, 4] / 2)
-    assert shaw.table.grad.count_nonzero() == 4
+    def by_content(table: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(shaw, {"table": table}, (0, query, distance))  # type: ignore[no-any-return]
+
+    t5.forward, shaw.forward = t5.bias, shaw.content_bias
+    assert torch.autograd.gradcheck(biased, (t5.table,))
+    assert torch.autograd.gradcheck(by_content, (shaw.table, query))
+
+
+def test_gradient_of_the_rotation() -> None:
+    x = torch.randn(1, 2, 3, 8, dtype=torch.float64, requires_grad=True)
+    angles = rope_angles(torch.arange(3)[None], theta(8))
+    # Angles are fp32 by intent; as constants they do not disturb a gradient in double precision.
+    assert torch.autograd.gradcheck(lambda x: rotate_half(x, (angles[0].double(), angles[1].double())), (x,))
+
+
+def test_t5_is_transformers() -> None:
+    config = T5Config(
+        is_decoder=True, d_model=48, num_heads=6, relative_attention_num_buckets=32, relative_attention_max_distance=128
+    )
+    theirs, body = T5Attention(config, has_relative_attention_bias=True), body_of("t5")
+    ours = T5(body)
+    with torch.no_grad():
+        ours.table.copy_(theirs.relative_attention_bias.weight)
+        for past, tokens in ((0, 300), (120, 40)):
+            distance = torch.arange(past, past + tokens)[:, None] - torch.arange(past + tokens)[None, :]
+            expected = theirs.compute_bias(tokens, past + tokens, past_seen_tokens=past)[0]  # type: ignore[no-untyped-call]
+            assert torch.equal(
+                ours.bias(distance)[:, distance >= 0], expected.expand(6, *distance.shape)[:, distance >= 0]
+            )
+
+
+@pytest.mark.parametrize("heads", [4, 6, 8, 12, 20])
+def test_alibi_is_blooms_and_mpts(heads: int) -> None:
+    """Both add m · j and leave out the number for each query; MPT counts j from the last key."""
+    tokens = 50
+    alibi = Alibi(body_of("alibi", heads, d_model=8 * heads))
+    last = alibi.bias((tokens - 1 - torch.arange(tokens))[None, :])[:, 0]
+    bloom = build_alibi_tensor(torch.ones(1, tokens), heads, torch.float32)[:, 0]
+    torch.testing.assert_close(last - last[:, :1], bloom)
+    torch.testing.assert_close(last, build_mpt_alibi_tensor(heads, tokens)[:, 0])  # type: ignore[no-untyped-call]
+
+
+def test_alibi_slopes_survive_casts_and_meta_tensors() -> None:
+    expected = Alibi(body_of("alibi", 12)).slopes
+    cast = Alibi(body_of("alibi", 12)).to(torch.bfloat16).half()
+    with torch.device("meta"):
+        empty = Alibi(body_of("alibi", 12)).to_empty(device="cpu")
+    for found in (cast.slopes, empty.slopes):
+        assert found.dtype == torch.float32
+        assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("kind", get_args(Positions))
@@ -163,11 +212,23 @@ def test_every_kind_is_one_module(kind: str) -> None:
     body = resolve_body(ModelConfig.model_validate({"positions": kind, "d_model": 48, "n_heads": 6}), 100)
     module = positions_for(body)
     position, distance = torch.arange(4)[None], torch.zeros(4, 4, dtype=torch.int64)
-    answers = [
-        module.embed(position),
-        module.angles(position),
-        module.bias(distance),
-        module.content_bias(0, torch.zeros(1, 6, 4, 8), distance),
-    ]
-    expected = {"learned": 0, "sinusoidal": 0, "rope": 1, "t5": 2, "alibi": 2, "shaw": 3, "none": None}[kind]
-    assert [i for i, answer in enumerate(answers) if answer is not None] == ([] if expected is None else [expected])
+    answers = {
+        "embed": module.embed(position),
+        "angles": module.angles(position),
+        "bias": module.bias(distance),
+        "content_bias": module.content_bias(0, torch.zeros(1, 6, 4, 8), distance),
+        "score_mod": module.score_mod(4, torch.device("cpu")),
+        "content_score_mod": module.content_score_mod(0, torch.zeros(1, 6, 4, 8)),
+        "channels": module.channels(position),
+    }
+    expected = {
+        "learned": {"embed"},
+        "sinusoidal": {"embed"},
+        "rope": {"angles"},
+        "t5": {"bias", "score_mod"},
+        "alibi": {"bias", "score_mod", "channels"},
+        "shaw": {"content_bias", "content_score_mod"},
+        "none": set(),
+    }
+    assert {name for name, answer in answers.items() if answer is not None} == expected[kind]
+    assert module.kind == kind
