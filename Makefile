@@ -30,8 +30,9 @@ lint: setup
 
 check: lint test
 
-# Long proofs, about an hour: kills and clusters, memory, two workers against one (half an hour); every split in three
-# engines (20 minutes), ids of three encoders and Unigram against SentencePiece (3).
+# Long proofs, about an hour and a quarter: kills and clusters, memory, two workers against one (half an hour); every split in three
+# engines (20 minutes), ids of three encoders and Unigram against SentencePiece (3); thirty kills of a training and
+# changes of its processes (10).
 prove: setup
 	$(BIN)/python bench/faults.py
 	$(BIN)/python bench/memory.py
@@ -39,6 +40,10 @@ prove: setup
 	$(BIN)/python bench/split_parity.py
 	$(BIN)/python bench/id_parity.py
 	$(BIN)/python bench/unigram_parity.py
+	$(BIN)/python bench/train_kills.py
+	$(BIN)/python bench/train_ranks.py
+	$(BIN)/python bench/ablate.py build/ablate
+	$(BIN)/python bench/after_pretraining.py
 
 # Resolve everything anew in an empty environment and pin it.
 lock:

@@ -33,7 +33,7 @@ from dedup_corpus import BATCH_ROWS, Plan, batches_of, lengths_of, plan, shingle
 from numpy.typing import NDArray
 
 from seimai.pipeline.cluster import Clustering, cluster_table, find_clusters
-from seimai.pipeline.cluster_source import _from_hex
+from seimai.pipeline.cluster_source import from_hex
 from seimai.pipeline.dedup import DedupConfig
 from seimai.pipeline.jaccard import jaccard_pairs
 from seimai.pipeline.jaccard_kernels import sort_sets
@@ -157,7 +157,7 @@ def _roots(number: int, job: Clustering, documents: int) -> list[NDArray[np.int6
     """First document of each document's cluster, for a batch."""
     batch, spans = spans_of(documents, number)
     table = cluster_table(job, batch, spans)
-    first = _from_hex(table["cluster"])[:, :8].copy().view(">i8")[:, 0].astype(np.int64) - 1
+    first = from_hex(table["cluster"])[:, :8].copy().view(">i8")[:, 0].astype(np.int64) - 1
     return [first, table["cluster_size"].to_numpy().astype(np.int64)]
 
 

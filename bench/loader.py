@@ -1,7 +1,8 @@
 """Tokens a second of the loader beside others': `python bench/loader.py [--peers PYTHON] [--large]`, about 2 minutes.
 
 One core, batches of 16 rows of 2,048 tokens from the same tokens (uint16, log-normal documents), ours with packing,
-provenance and document bounds. `--peers` names the Python of an environment with torch, litdata and mosaicml-streaming.
+provenance and document bounds; below it all that the loader's thread does for the loop, down to FlexAttention's block
+lists. `--peers` names the Python of an environment with torch, litdata and mosaicml-streaming.
 `--large` adds 10 million documents (1 GB on the disk, 5 minutes): in 10,000 shards, the first batch of step 0 and of a
 step far away; in 100 shards, counts of tokens under `where` expressions. Exit code 1 where a goal is missed.
 """
@@ -24,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seimai.files import canonical_json, merkle_root, sha256_file
+from seimai.model.loader import to_batch
 from seimai.model.order import Order
 from seimai.model.shards import open_tokens
 from seimai.model.where import where_mask
@@ -165,6 +167,8 @@ def table(root: Path, python: Path | None) -> bool:
         ours = rate(order.rows, 2000)
         good &= ours >= goal
         print(f"{mean_tokens:18} {'seimai, packed':22} {ours / 1e6:11.1f} {'':8} goal {goal / 1e6:.0f}")
+        whole = rate(lambda step, order=order: to_batch(order.rows(step), step, blocks=True), 300)
+        print(f"{mean_tokens:18} {'and tensors, blocks':22} {whole / 1e6:11.1f} {ours / whole:7.1f}x")
         others = {"nanoGPT get_batch": rate(memmap_loader(tokens, root / "tokens.bin"), 1000)}
         for name, found in (others | peers(python, root / "tokens.bin", folder)).items():
             shown = f"{found / 1e6:11.1f} {ours / found:7.1f}x" if found else "  not installed"

@@ -86,7 +86,8 @@ def main() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     chars = sum(len(text) for path in paths for texts in read(path) for text in texts.to_pylist())
     print(
-        f"{chars / 1e6:.1f} million characters, {spent:.1f} s of processor, {most / 1e9:.2f} GB of disk, peak {peak / 1e6:,.0f} MB"
+        f"{chars / 1e6:.1f} million characters, {spent:.1f} s of processor, "
+        f"{most / 1e9:.2f} GB of disk, peak {peak / 1e6:,.0f} MB"
     )
     texts = [text for path in paths for some in read(path) for text in some.to_pylist()][::97]
     generator = Random(2)

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .charset import Decoded, decode_html
     from .contamination import eval_overlaps
+    from .dedup_index import open_index
     from .duplicates import duplicate_clusters, read_signatures, to_datasketch
     from .eval_index import EvalIndex, build_eval_index
     from .eval_items import EvalItem, parse_eval_set, read_eval_items
     from .extract import Extracted, extract_text
+    from .index_build import build_index, merge_indexes
+    from .index_query import query_index
     from .job import RunSummary, polish
     from .language import identify_language
     from .manifest import verify
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from .quality_model import quality_scores
     from .quality_train import train_quality
     from .run import Engine
+    from .run_diff import diff_runs
     from .settings import RunConfig
     from .shingles import minhash, shingle_hashes
 
@@ -36,18 +40,23 @@ _HOMES = {
     "RunConfig": "settings",
     "RunSummary": "job",
     "build_eval_index": "eval_index",
+    "build_index": "index_build",
     "decode_html": "charset",
+    "diff_runs": "run_diff",
     "duplicate_clusters": "duplicates",
     "eval_overlaps": "contamination",
     "extract_text": "extract",
     "find_pii": "pii",
     "identify_language": "language",
     "mask_pii": "pii",
+    "merge_indexes": "index_build",
     "minhash": "shingles",
+    "open_index": "dedup_index",
     "parse_eval_set": "eval_items",
     "perplexities": "perplexity",
     "polish": "job",
     "quality_scores": "quality_model",
+    "query_index": "index_query",
     "read_eval_items": "eval_items",
     "read_signatures": "duplicates",
     "shingle_hashes": "shingles",
@@ -66,18 +75,23 @@ __all__ = [
     "RunConfig",
     "RunSummary",
     "build_eval_index",
+    "build_index",
     "decode_html",
+    "diff_runs",
     "duplicate_clusters",
     "eval_overlaps",
     "extract_text",
     "find_pii",
     "identify_language",
     "mask_pii",
+    "merge_indexes",
     "minhash",
+    "open_index",
     "parse_eval_set",
     "perplexities",
     "polish",
     "quality_scores",
+    "query_index",
     "read_eval_items",
     "read_signatures",
     "shingle_hashes",

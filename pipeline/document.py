@@ -14,6 +14,7 @@ __all__ = [
     "DECISION_COLUMNS",
     "DOCUMENT_COLUMNS",
     "EDIT_COLUMNS",
+    "INDEX_COLUMNS",
     "SHARD_COLUMNS",
     "Column",
     "HeldOutConfig",
@@ -45,6 +46,7 @@ DOCUMENT_COLUMNS: tuple[Column, ...] = (
     ("warc_offset", pa.int64(), "offset of the record's gzip member in the archive, bytes"),
     ("record_index", pa.int64(), "number of the record within its member"),
     ("payload_sha1", pa.string(), "WARC-Payload-Digest as the archive states it"),
+    ("url_categories", pa.list_(pa.string()), "categories of gates.urls the address is in; null without lists"),
     ("lang_declared", pa.string(), "lang attribute of the page's html element, as written"),
     ("canonical", pa.string(), "address the page gives itself (rel=canonical), as written"),
     ("published", pa.string(), "day the page says it was published, YYYY-MM-DD"),
@@ -75,6 +77,11 @@ CLUSTER_COLUMNS: tuple[Column, ...] = (
     ("cluster", pa.string(), "id of the cluster's first document in input order; null without a signature"),
     ("cluster_size", pa.int64(), "documents in the cluster; null without a signature"),
 )
+
+INDEX_COLUMNS: tuple[Column, ...] = (
+    ("cluster_former", pa.int64(), "documents of the cluster in the index of former dumps that passed their rules"),
+)
+"""Also in `clusters/` where a run has an index; `cluster` and `cluster_size` count its documents too."""
 
 DECISION_COLUMNS: tuple[Column, ...] = (
     ("id", pa.string(), "the document"),

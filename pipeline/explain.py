@@ -63,6 +63,8 @@ class Explanation:
     cluster: str | None
     cluster_size: int | None
     cluster_rank: int | None
+    cluster_former: int | None
+    """Documents of the cluster in the index of former dumps that passed their rules; null without an index."""
     survivors: list[Survivor]
     kept: bool
     reason: str | None
@@ -179,6 +181,7 @@ def _explained(run: Path, config: RunConfig, entry: Entry, row: int) -> Explanat
         cluster=cluster["cluster"],
         cluster_size=cluster["cluster_size"],
         cluster_rank=decision["cluster_rank"],
+        cluster_former=cluster.get("cluster_former"),
         survivors=_survivors(run, cluster["cluster"]) if (cluster["cluster_size"] or 1) > 1 else [],
         kept=decision["kept"],
         reason=decision["reason"],

@@ -44,7 +44,7 @@ def copy_place(
     filesystem, path = filesystem_of(place)
     while start < stop:
         end = min(stop, start + PIECE_BYTES)
-        data = _granted(place, access, partial(filesystem.cat_file, path, start, end))
+        data = _granted(place, access, partial(filesystem.cat_file, path, start=start, end=end))
         if len(data) != end - start:
             raise FetchError(f"{place}: {len(data):,} bytes for {end - start:,}; was it changed?")
         put(data)

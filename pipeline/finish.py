@@ -35,6 +35,7 @@ def totals(run: Path, parts: Callable[[], Iterable[str]]) -> tuple[dict[str, Any
     """Sums over the markers' tallies, and the pages whose fate may differ on another machine."""
     read: Counter[str] = Counter()
     reasons: Counter[tuple[str, str]] = Counter()
+    alone: Counter[tuple[str, str]] = Counter()
     kept: dict[str, Counter[str]] = {}
     quarantined: list[dict[str, Any]] = []
     for marker in _markers(run, "read", parts()):
@@ -47,6 +48,8 @@ def totals(run: Path, parts: Callable[[], Iterable[str]]) -> tuple[dict[str, Any
     for marker in _markers(run, "decisions", parts()):
         for lang, reason, count in marker.tally["reasons"]:
             reasons[lang, reason] += count
+        for lang, reason, count in marker.tally["alone"]:
+            alone[lang, reason] += count
         for lang, sums in marker.tally["kept"].items():
             kept.setdefault(lang, Counter()).update(sums)
     cut: Counter[tuple[str, str, str]] = Counter()
@@ -55,10 +58,14 @@ def totals(run: Path, parts: Callable[[], Iterable[str]]) -> tuple[dict[str, Any
             for reason, edits, chars in marker.tally.get("cut", []):
                 cut[step, reason, "edits"] += edits
                 cut[step, reason, "chars"] += chars
-    shards = sum(1 for marker in _markers(run, "write", _shards(run)) for f in marker.files if _in(f["path"], "shards"))
+    written = [f for marker in _markers(run, "write", _shards(run)) for f in marker.files if _in(f["path"], "shards")]
+    masked: Counter[str] = Counter()
+    for file in written:
+        masked.update(file.get("masked", {}))
     found = {
         "read": dict(sorted(read.items())),
         "reasons": [[lang, reason, reasons[lang, reason]] for lang, reason in sorted(reasons)],
+        "alone": [[lang, reason, alone[lang, reason]] for lang, reason in sorted(alone)],
         "kept": {lang: dict(kept[lang]) for lang in sorted(kept)},
         "cut": [
             [step, reason, count, cut[step, reason, "chars"]]
@@ -66,20 +73,32 @@ def totals(run: Path, parts: Callable[[], Iterable[str]]) -> tuple[dict[str, Any
             if what == "edits"
         ],
         "clusters": dict(sorted(clusters.items())),
-        "shards": shards,
+        "masked": dict(sorted(masked.items())),
+        "shards": len(written),
     }
+    fetched: Counter[str] = Counter()
+    for name in marked_parts(run, "fetch"):
+        if (fetch := read_marker(run, "fetch", name)) is not None:
+            fetched.update(fetch.tally)
+    if fetched:
+        found["fetch"] = dict(sorted(fetched.items()))
     return found, quarantined
 
 
 def all_files(run: Path, parts: Callable[[], Iterable[str]]) -> Iterator[dict[str, Any]]:
     """Entries of every file of the run but the manifest: those of the markers as they state them, the rest hashed."""
-    for name in ("config.toml", "report.html", "audit/dropped.parquet", "state/order.arrow"):
+    for name in ("config.toml", "canaries.json", "report.html", "audit/dropped.parquet", "state/order.arrow"):
         if (run / name).exists():
             yield file_entry(run, run / name)
     for stage in (*PART_STAGES, "write"):
         for marker in _markers(run, stage, _shards(run) if stage == "write" else parts()):
             yield from ({key: f[key] for key in ("path", "bytes", "sha256")} for f in marker.files)
             yield file_entry(run, run / "state" / stage / f"{marker.part}.json")
+    for name in sorted(_names(run / "state" / "plan")):
+        if not name.startswith("."):
+            yield file_entry(run, run / "state" / "plan" / name)
+    for name in sorted(marked_parts(run, "fetch")):
+        yield file_entry(run, run / "state" / "fetch" / f"{name}.json")
 
 
 def remove_leftovers(run: Path) -> None:

@@ -17,6 +17,7 @@ __all__ = [
 ]
 
 GATES: Mapping[str, str] = {
+    "row": "a row of a JSONL, Parquet, text or XML file is no document",
     "status": "the server's answer was not one of gates.status",
     "mime": "the type of the content is not one of gates.mime",
     "payload": "the body is missing or empty",

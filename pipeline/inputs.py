@@ -5,17 +5,41 @@ import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Any, BinaryIO
+from typing import BinaryIO, Protocol
 
 from pydantic import Field
 
 from seimai.config import Section
 from seimai.errors import InputError
 
-__all__ = ["InputConfig", "Part", "Source", "find_sources", "open_source", "parts_of", "source_key"]
+from .coalesce import Member
+from .fetch_config import Access, FetchConfig, access_of
+from .fetch_http import FetchError
+from .fetch_list import chosen, is_list, list_address, listed_places
+from .fetch_remote import filesystem_of, look_at, open_remote
+from .rows import FieldsConfig, row_kind
 
+__all__ = [
+    "UNKNOWN",
+    "InputConfig",
+    "Part",
+    "Ranges",
+    "Source",
+    "ask_for_contact",
+    "find_sources",
+    "open_source",
+    "parts_of",
+    "source_key",
+]
+
+UNKNOWN = -1
+"""Size of an archive that nobody has looked at yet."""
+ROW_PARTS = 8
+"""Parts of a file of lines: each reads the file from its beginning, because rows are numbered from there."""
+NO_ACCESS = Access()
+NO_FETCH = FetchConfig()
 _LIMITED_HOST = "commoncrawl.org"
 
 
@@ -23,7 +47,8 @@ class InputConfig(Section):
     """Section [input]: the archives of a run and how they are cut into parts."""
 
     paths: list[str] = []
-    """WARC or WET files: paths, globs, fsspec or http(s) URLs; `--input` wins over them."""
+    """WARC or WET files: paths, globs, fsspec or http(s) URLs, a crawl's name (CC-MAIN-2024-51, CC-NEWS-2024-05) or a
+    list of paths (warc.paths.gz); `--input` wins over them."""
     root: str = ""
     """Folder that source keys are relative to; empty: from `crawl-data/` on, else the file's name."""
     name: str = ""
@@ -34,17 +59,25 @@ class InputConfig(Section):
     """Compressed bytes of an archive in one part, the unit of work and of resuming; a whole dump wants 64 MiB."""
     max_record_bytes: int = Field(default=16 << 20, ge=1024)
     """Bytes of a record that are read; the rest is cut and the page marked as truncated."""
+    fields: FieldsConfig = FieldsConfig()
+    """What stands where in files of rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One archive: its key (the same wherever it lies), where it lies, its size, and a stamp that tells changes."""
+    """One archive: its key (the same wherever it lies), where it lies, its size, and a stamp that tells changes.
+
+    `copy` is the path of a local copy of a remote archive, while there is one. `ranges` (start, stop, members) are
+    what a plan wants of the archive; none: all of it.
+    """
 
     key: str
     place: str
     size: int
     stamp: str
-    contact: str = ""
+    access: Access = NO_ACCESS
+    copy: str = ""
+    ranges: "Ranges | None" = None
 
     @property
     def key_hash(self) -> str:
@@ -52,13 +85,20 @@ class Source:
         return blake2b(self.key.encode(), digest_size=8).hexdigest()
 
 
+class Ranges(Protocol):
+    """Some ranges of an archive, in order, with the records that are wanted of each."""
+
+    def __iter__(self) -> Iterator[tuple[int, int, tuple[Member, ...]]]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The members of an archive that start in [start, stop)."""
+    """The members of an archive that start in [start, stop); of them only `members`, where a plan names some."""
 
     source: Source
     start: int
     stop: int
+    members: tuple[Member, ...] = ()
 
     @property
     def name(self) -> str:
@@ -82,19 +122,31 @@ def source_key(place: str, root: str = "") -> str:
     return found.group(1) if found else path.rstrip("/").rsplit("/", 1)[-1]
 
 
-def find_sources(config: InputConfig, names: Sequence[str] = ()) -> list[Source]:
+def find_sources(config: InputConfig, names: Sequence[str] = (), fetch: FetchConfig = NO_FETCH) -> list[Source]:
     """Every archive named, sorted by key, each looked at: it must exist, hold bytes and be a WARC.
 
+    Remote archives that only a list names are not looked at: their size is UNKNOWN until they are fetched.
     Raises InputError, one line: the name, what is wrong with it, and the remedy.
     """
     wanted = list(names) or config.paths
     if not wanted:
         raise InputError("no input: give --input PATH_OR_GLOB or [input] paths in the config")
+    access = access_of(fetch, config.contact)
     found: dict[str, Source] = {}
-    for place in (place for name in wanted for place in _expand(name)):
-        source = _look(place, config)
+    places = [(place, is_list(name)) for name in wanted for place in _named(name, access, fetch)]
+    keys = (source_key(place, config.root) for place, _ in places)
+    kept = chosen(keys, sample=fetch.sample, seed=fetch.seed, limit=fetch.limit)
+    for place, listed in places:
+        key = source_key(place, config.root)
+        if key not in kept or (key in found and found[key].place == place):
+            continue
+        if listed and "://" in place:
+            source = Source(key, place, UNKNOWN, "", access)
+        else:
+            source = _look(place, config, access)
         other = found.get(source.key)
-        if other is not None and other.place != source.place and not _same(other, source):
+        unknown = other is not None and UNKNOWN in (other.size, source.size)
+        if other is not None and other.place != source.place and (unknown or not _same(other, source)):
             raise InputError(
                 f"{other.place} and {source.place} have the same source key {source.key!r} but different content; "
                 "set input.root to the folder above both"
@@ -104,30 +156,52 @@ def find_sources(config: InputConfig, names: Sequence[str] = ()) -> list[Source]
 
 
 def parts_of(source: Source, part_bytes: int) -> Iterator[Part]:
-    """The parts of an archive, in order; a plain archive (without compression) is one."""
+    """The parts of an archive, in order; a plain archive (without compression) is one, a plan's range is one."""
+    if source.ranges is not None:
+        bare = replace(source, ranges=None)  # a task needs its own part's records only
+        for start, stop, members in source.ranges:
+            yield Part(bare, start, stop, members)
+        return
     if source.stamp.startswith("plain"):
         yield Part(source, 0, source.size)
         return
+    if row_kind(source.key) not in ("", "parquet"):
+        part_bytes = max(part_bytes, -(-source.size // ROW_PARTS))
     for start in range(0, source.size, part_bytes):
         yield Part(source, start, min(start + part_bytes, source.size))
 
 
-def open_source(source: Source) -> BinaryIO:
-    """The archive's bytes, seekable.  Raises InputError when it is gone."""
+def open_source(source: Source, span: tuple[int, int] | None = None) -> BinaryIO:
+    """The archive's bytes, seekable; `span` is what will be read for certain.  Raises InputError when it is gone."""
+    place = source.copy if source.copy and os.path.exists(source.copy) else source.place
     try:
-        if "://" not in source.place:
-            return open(source.place, "rb")
-        filesystem, path = _filesystem(source.place, source.contact)
-        opened: BinaryIO = filesystem.open(path, "rb", block_size=4 << 20, cache_type="readahead")
-        return opened
+        return open_remote(place, source.access, source.size, span) if "://" in place else open(place, "rb")
     except FileNotFoundError:
         raise InputError(f"{source.place}: was there when the run began and is gone; put it back") from None
 
 
+def _named(name: str, access: Access, fetch: FetchConfig) -> list[str]:
+    """The places of the archives that a name stands for."""
+    if not is_list(name):
+        return _expand(name)
+    address, _ = list_address(name, fetch)
+    ask_for_contact(address, access)
+    return listed_places(name, fetch, access)
+
+
+def ask_for_contact(place: str, access: Access) -> None:
+    """Raise InputError for an address of Common Crawl when nobody to write to is named."""
+    host = place.split("/")[2] if "://" in place else ""
+    if (host == _LIMITED_HOST or host.endswith("." + _LIMITED_HOST)) and not access.contact:
+        raise InputError(f"{place}: set input.contact (--set input.contact=you@example.org): Common Crawl asks for it")
+
+
 def _expand(name: str) -> list[str]:
     if "://" in name:
-        filesystem, path = _filesystem(name, "")
-        if not glob.has_magic(path) or name.startswith(("http://", "https://")):
+        if name.startswith(("http://", "https://")):
+            return [name]
+        filesystem, path = filesystem_of(name)
+        if not glob.has_magic(path):
             return [name]
         matches = sorted(str(filesystem.unstrip_protocol(match)) for match in filesystem.glob(path))
     elif glob.has_magic(name) and not os.path.exists(name):
@@ -139,13 +213,11 @@ def _expand(name: str) -> list[str]:
     return matches
 
 
-def _look(place: str, config: InputConfig) -> Source:
+def _look(place: str, config: InputConfig, access: Access) -> Source:
     remote = "://" in place
-    host = place.split("/")[2] if remote else ""
-    if (host == _LIMITED_HOST or host.endswith("." + _LIMITED_HOST)) and not config.contact:
-        raise InputError(f"{place}: set input.contact (--set input.contact=you@example.org): Common Crawl asks for it")
+    ask_for_contact(place, access)
     try:
-        size, stamp = _remote_stat(place, config.contact) if remote else _local_stat(place)
+        size, stamp = _remote_stat(place, access) if remote else _local_stat(place)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{place}: no such file; check --input") from None
     except PermissionError:
@@ -154,13 +226,19 @@ def _look(place: str, config: InputConfig) -> Source:
         raise InputError(f"{place}: is empty; fetch it again or leave it out")
     # Workers of a cluster may stand in another folder.
     whole = place if remote else os.path.abspath(place)
-    source = Source(source_key(place, config.root), whole, size, stamp, config.contact)
-    with open_source(source) as file:
+    source = Source(source_key(place, config.root), whole, size, stamp, access)
+    with open_source(source, (0, min(4096, size))) as file:
         head = file.read(4096)
+    if kind := row_kind(source.key):
+        if kind == "parquet" and not head.startswith(b"PAR1"):
+            raise InputError(f"{place}: is not a Parquet file; leave it out, or name it after what it is")
+        return source
     if head.startswith(b"WARC/"):
-        return Source(source.key, whole, size, f"plain {stamp}", config.contact)
+        return replace(source, stamp=f"plain {stamp}")
     if not _gzipped_warc(head):
-        raise InputError(f"{place}: is not a WARC or WET archive; leave it out")
+        raise InputError(
+            f"{place}: is not a WARC or WET archive, nor named as .jsonl, .parquet, .txt or .xml; leave it out"
+        )
     return source
 
 
@@ -181,34 +259,16 @@ def _local_stat(place: str) -> tuple[int, str]:
     return stat.st_size, f"{stat.st_size} {stat.st_mtime_ns}"
 
 
-def _remote_stat(place: str, contact: str) -> tuple[int, str]:
-    filesystem, path = _filesystem(place, contact)
+def _remote_stat(place: str, access: Access) -> tuple[int, str]:
     try:
-        info = filesystem.info(path)
+        remote = look_at(place, access)
+    except FetchError as error:
+        raise InputError(str(error)) from None
     except FileNotFoundError:
         raise
     except OSError as error:
         raise InputError(f"{place}: cannot be reached: {error}; check the address and the network") from None
-    if not info.get("size"):
-        raise InputError(f"{place}: the server does not tell its size; download the file first")
-    tag = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
-    return int(info["size"]), f"{info['size']} {tag}"
-
-
-def _filesystem(place: str, contact: str) -> tuple[Any, str]:
-    import fsspec
-
-    from seimai import __version__
-
-    options: dict[str, Any] = {}
-    if place.startswith(("http://", "https://")):
-        agent = f"seimai/{__version__}" + (f" ({contact})" if contact else "")
-        options = {"client_kwargs": {"headers": {"User-Agent": agent}}}
-    try:
-        filesystem, path = fsspec.core.url_to_fs(place, **options)
-    except (ImportError, ValueError) as error:
-        raise InputError(f"{place}: {error}") from None
-    return filesystem, str(path)
+    return remote.size, f"{remote.size} {remote.tag}"
 
 
 def _same(a: Source, b: Source) -> bool:

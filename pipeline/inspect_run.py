@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from seimai.errors import ConfigError, RunError
 
-from .decide import DUPLICATE
+from .decide import DUPLICATE, IN_INDEX
 from .edits import edited_texts, read_edits
 from .gates import GATES
 from .job import load_run_config
@@ -104,7 +104,7 @@ def _asked(quality: Mapping[str, QualityConfig], rule: str, lang: str, near: boo
     if lang and lang not in quality:
         raise ConfigError(f"--lang {lang}: this run has rules for {', '.join(sorted(quality))}")
     langs = [lang] if lang else sorted(quality)
-    if not rule or (rule in (DUPLICATE, EMPTIED) and not near):
+    if not rule or (rule in (DUPLICATE, EMPTIED, IN_INDEX) and not near):
         return [(of_lang, None) for of_lang in langs]
     asked = {of_lang: {one.reason: one for one in rules(quality[of_lang])} for of_lang in langs}
     found = [(of_lang, by_name[rule]) for of_lang, by_name in asked.items() if rule in by_name]

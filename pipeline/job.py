@@ -15,30 +15,28 @@ from seimai.files import canonical_json, fingerprint, write_atomic
 
 from . import manifest
 from .barriers import Job, cluster_run, decide_run, repeated_run, write_run
+from .canaries import Canary, CanaryVerdict, canary_errors, canary_warnings, gather_canaries, send_canaries
+from .dedup_index import open_index
+from .fetch_config import FetchConfig
+from .fetch_feed import Feed, remembered
 from .finish import PART_STAGES, all_files, remove_leftovers, totals
-from .inputs import Part, Source, find_sources, parts_of
+from .inputs import UNKNOWN, Part, Source, parts_of
 from .order import write_order
+from .plan import save_plan
+from .plan_sources import sources_for
 from .progress import Progress, Silent
 from .report import write_report
-from .run import Engine, Outcome
+from .rows import row_kind
+from .run import PAUSE, Engine, Outcome
+from .run_summary import RunSummary
 from .settings import MAP_STAGES, RunConfig, package_versions, reading_differences, stage_fingerprints
 from .stages import PartSummary, PartTask, finished, work_part, work_parts
 from .state import forget, lock, marked_parts, read_marker
 
-__all__ = ["RunSummary", "polish"]
+__all__ = ["RunSummary", "load_run_config", "polish", "redecide"]
 
 BUNDLE_BYTES = 1 << 16
 BUNDLE_PARTS = 32
-
-
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """What a finished run tells: its totals, and the parts that failed with their errors."""
-
-    out: Path
-    totals: dict[str, Any]
-    failed_parts: list[dict[str, str]] = field(default_factory=list)
-    changed: bool = True
 
 
 def polish(
@@ -49,21 +47,45 @@ def polish(
     engine: Engine | None = None,
     rebuild: bool = False,
     check_inputs: bool = False,
+    yes: bool = False,
     progress: Progress | None = None,
 ) -> RunSummary:
     """Run or resume: archives to shards in `out`, with a manifest at the end.
 
     `inputs` win over `config.input.paths`. `rebuild` empties a directory made with other reading settings;
-    `check_inputs` reads every archive's bytes again instead of trusting size and time.
+    `check_inputs` reads every archive's bytes again instead of trusting size and time; `yes` fetches for longer than
+    `fetch.max_hours`.
     Raises SeimaiError, one line, for what a user did wrong; what the web did wrong is counted in the totals.
     """
-    sources = find_sources(config.input, inputs)
+    if config.dedup.index:
+        open_index(Path(config.dedup.index), config.dedup)  # refused before anything is fetched or read
+    sources, plan = sources_for(out, config.input, config.fetch, inputs, yes=yes)
     config = _with_paths(config, list(inputs) or config.input.paths)
+    canaries = gather_canaries(config)
     _prepare(out)
     with lock(out) as owner, engine or Engine() as running:
         _settle_config(out, config, rebuild)
+        if plan is not None:
+            manifest.withdraw(out)
+            save_plan(plan, out)
         # Tasks carry the config; they need no list of all archives.
-        job = _Job(out.absolute(), owner, _with_paths(config, []), sources, running, progress or Silent(), check_inputs)
+        plain = _with_paths(config, [])
+        job = _Job(out.absolute(), owner, plain, sources, running, progress or Silent(), canaries, check_inputs)
+        return replace(job.run(), out=out)
+
+
+def redecide(
+    out: Path, config: RunConfig, sources: list[Source], engine: Engine | None, progress: Progress | None
+) -> RunSummary:
+    """Take a finished run through its stages again under a config that reads no page otherwise.
+
+    The archives are not looked at: `sources` say only which there were.
+    """
+    with lock(out) as owner, engine or Engine() as running:
+        _settle_config(out, config, rebuild=False)
+        # Nothing is fetched, whatever the run's own [fetch] says: its archives are not looked at.
+        local = _with_paths(config, []).model_copy(update={"fetch": FetchConfig()})
+        job = _Job(out.absolute(), owner, local, sources, running, progress or Silent(), gather_canaries(config))
         return replace(job.run(), out=out)
 
 
@@ -124,32 +146,43 @@ class _Job:
     sources: list[Source]
     engine: Engine
     progress: Progress
-    check_inputs: bool
+    canaries: list[Canary]
+    check_inputs: bool = False
     failed: dict[str, str] = field(default_factory=dict)
     changed: bool = False
+    feed: Feed | None = None
 
     def run(self) -> RunSummary:
         fingerprints = stage_fingerprints(self.config)
+        if not self.check_inputs:
+            self.sources = remembered(self.out, self.sources)
         self._forget_absent_parts()
         job = Job(self.out, self.owner, self.engine, self.progress, self._change)
         # Repeated lines need all texts; without them, a part goes through all map stages at once.
         wanted = self.config.cleaning.repeated
         before = MAP_STAGES[1:2] if wanted else MAP_STAGES[1:]
-        self._map_parts("read", fingerprints, before)
+        self._read_parts(fingerprints, before)
         self._mend_chain(fingerprints, before)
         digest, rows = self._write_order(("read", *before))
         repeated = ""
         if wanted:
             lines = fingerprint([digest["read"], digest["line_rules"]])
             repeated = repeated_run(job, config=self.config, rows=rows, lines=lines)
-            self._map_parts("measure", fingerprints, MAP_STAGES[2:])
+            living = (part for part in self._parts() if part.name not in self.failed)
+            self._map_parts("measure", living, fingerprints, MAP_STAGES[2:])
             digest, rows = self._write_order(MAP_STAGES)
         columns = fingerprint([digest["signals"], digest["read"]])
         clusters = cluster_run(job, config=self.config, rows=rows, signatures=digest["signatures"], columns=columns)
         columns = fingerprint([digest["signals"], digest["read"], digest["line_rules"], repeated, clusters])
         decide_run(job, config=self.config, rows=rows, columns=columns)
         write_run(job, config=self.config)
-        return self._finish()
+        verdicts = send_canaries(self.out, self.config, self.canaries, self.engine.run_one, self._change)
+        strict = self.config.canaries.strict
+        return replace(
+            self._finish(verdicts),
+            canary_errors=canary_errors(verdicts, strict=strict),
+            canary_warnings=[] if strict else canary_warnings(verdicts),
+        )
 
     def _change(self) -> None:
         """Called before anything the manifest vouches for changes."""
@@ -172,17 +205,24 @@ class _Job:
                 key_hash, _, start = name.partition("-")
                 source = known.get(key_hash)
                 unwanted = stage == "repeated_lines" and not self.config.cleaning.repeated
-                if source is None or int(start) >= source.size or unwanted:
+                gone = source is None or (source.size != UNKNOWN and int(start) >= source.size)
+                if gone or unwanted:
                     self._change()
                     forget(self.out, stage, name)
+        for key_hash in marked_parts(self.out, "fetch"):
+            if key_hash not in known:
+                self._change()
+                forget(self.out, "fetch", key_hash)
 
-    def _tasks(self, name: str, fingerprints: dict[str, str], stages: tuple[str, ...]) -> Iterator[PartTask]:
+    def _tasks(
+        self, name: str, parts: Iterator[Any], fingerprints: dict[str, str], stages: tuple[str, ...]
+    ) -> Iterator[Any]:
         """The parts that are not finished; the finished ones are told to the progress bar."""
-        check = self.check_inputs and name == "read"
-        for part in self._parts():
-            if part.name in self.failed:
+        for part in parts:
+            if part is PAUSE:
+                yield PAUSE
                 continue
-            task = PartTask(self.out, self.owner, part, self.config, fingerprints, stages, check_input=check)
+            task = self._task(name, part, fingerprints, stages)
             summary = finished(task)
             if summary is None:
                 self._change()
@@ -190,17 +230,40 @@ class _Job:
             else:
                 self._tell(name, task, summary)
 
+    def _task(self, name: str, part: Part, fingerprints: dict[str, str], stages: tuple[str, ...]) -> PartTask:
+        check = self.check_inputs and name == "read"
+        return PartTask(self.out, self.owner, part, self.config, fingerprints, stages, check_input=check)
+
     def _tell(self, name: str, task: PartTask, summary: PartSummary | None) -> None:
         read = task.part.stop - task.part.start
+        if name == "read" and self.feed is not None:
+            self.feed.done(task.part)
         if summary is None:
             self.progress.advance(name, read)
         else:
             self.progress.advance(name, read, documents=summary.documents, kept=summary.passed)
 
-    def _map_parts(self, name: str, fingerprints: dict[str, str], stages: tuple[str, ...]) -> None:
-        """Take all parts through map stages; `name` is what the progress bar calls them."""
-        self.progress.begin(name, sum(source.size for source in self.sources))
-        for outcome in self.engine.map(work_parts, _bundles(self._tasks(name, fingerprints, stages))):
+    def _read_parts(self, fingerprints: dict[str, str], stages: tuple[str, ...]) -> None:
+        """Take every archive through the first stages as soon as it is here; `sources` are then those that came."""
+        settings = self.config.fetch, self.config.input.part_bytes
+        feed = self.feed = Feed(self.out, self.owner, self.engine, *settings, self.progress, self._change)
+
+        def is_done(part: Part) -> bool:
+            return finished(self._task("read", part, fingerprints, stages)) is not None
+
+        self._map_parts("read", feed.parts(self.sources, is_done), fingerprints, stages)
+        for source, error in feed.failed:
+            self._fail(Part(source, 0, 0), error)
+        self.sources = feed.sources()
+        self._forget_absent_parts()
+
+    def _map_parts(
+        self, name: str, parts: Iterator[Any], fingerprints: dict[str, str], stages: tuple[str, ...]
+    ) -> None:
+        """Take parts through map stages; `name` is what the progress bar calls them."""
+        sizes = [source.size for source in self.sources]
+        self.progress.begin(name, 0 if UNKNOWN in sizes else sum(sizes))
+        for outcome in self.engine.map(work_parts, _bundles(self._tasks(name, parts, fingerprints, stages))):
             if outcome.result is None:
                 self._map_singly(name, outcome.item, outcome.error)
             else:
@@ -225,6 +288,8 @@ class _Job:
     def _mend_chain(self, fingerprints: dict[str, str], stages: tuple[str, ...]) -> None:
         """Read a part again whose first member is not where its predecessor ended (an archive inside a payload)."""
         for source in self.sources:
+            if source.ranges is not None or row_kind(source.key):
+                continue  # the index says where each record begins, and rows begin where the ones before them end
             expected: int | None = 0
             for part in parts_of(source, self.config.input.part_bytes):
                 if part.name in self.failed:
@@ -266,7 +331,7 @@ class _Job:
         total = write_order(path, entries())
         return {stage: digest.hexdigest() for stage, digest in digests.items()}, total
 
-    def _finish(self) -> RunSummary:
+    def _finish(self, verdicts: Sequence[CanaryVerdict]) -> RunSummary:
         failed = [{"part": part, "error": self.failed[part]} for part in sorted(self.failed)]
         if not self.changed and manifest.stands(self.out):
             head = manifest.manifest_head(self.out)
@@ -281,23 +346,30 @@ class _Job:
             "packages": package_versions(),
             "config_sha256": hashlib.sha256((self.out / "config.toml").read_bytes()).hexdigest(),
             "inputs": [{"key": source.key, "bytes": source.size} for source in self.sources],
+            **({"index": open_index(Path(self.config.dedup.index)).digest} if self.config.dedup.index else {}),
             "totals": found,
             "failed_parts": failed,
             "not_reproducible": quarantined,
         }
         shutil.rmtree(self.out / "work", ignore_errors=True)
-        write_report(self.out, head, self.config.dedup)
+        write_report(self.out, head, self.config.dedup, verdicts)
         remove_leftovers(self.out)
         manifest.write_manifest(self.out, head, all_files(self.out, self._names))
         self.progress.end("manifest")
         return RunSummary(self.out, found, failed)
 
 
-def _bundles(tasks: Iterator[PartTask]) -> Iterator[tuple[PartTask, ...]]:
+def _bundles(tasks: Iterator[Any]) -> Iterator[Any]:
     """Tiny parts together: what Dask does for a task takes 4 ms, 10 times as long as a part without a page."""
     bundle: list[PartTask] = []
     size = 0
     for task in tasks:
+        if task is PAUSE:
+            if bundle:
+                yield tuple(bundle)
+                bundle, size = [], 0
+            yield PAUSE
+            continue
         bundle.append(task)
         size += task.part.stop - task.part.start
         if size >= BUNDLE_BYTES or len(bundle) == BUNDLE_PARTS:

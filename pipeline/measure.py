@@ -123,6 +123,10 @@ def _add_optional(counts: Counts, array: pa.Array, groups: Sequence[str], lists:
             counts["zstd_bytes"] = zstd_bytes(array)
         if "zlib" in groups:
             counts["zlib_bytes"] = zlib_bytes(array)
+    if "unidic" in groups:
+        from .unidic import UNIDIC_COUNTS, count_unidic
+
+        counts |= {f"unidic.{name}": row for name, row in zip(UNIDIC_COUNTS, count_unidic(array).T, strict=True)}
     if "bbs" in groups:
         found = pc.count_substring_regex(array, BBS_MARKS).fill_null(0)
         counts["bbs_marks"] = found.to_numpy(zero_copy_only=False).astype(np.int64)

@@ -20,13 +20,28 @@ from pydantic import ConfigDict, Field, model_validator
 from seimai.config import Section
 
 from .edits import CUT_SIGNALS
+from .own_columns import OWN_NAME
+from .pii import PII_SIGNALS
 from .signal_columns import COLUMNS as SIGNAL_COLUMNS
 
-__all__ = ["VERSION", "AddedRule", "Preset", "QualityConfig", "Rule", "preset", "preset_names", "rules", "verdicts"]
+__all__ = [
+    "VERSION",
+    "AddedRule",
+    "Preset",
+    "QualityConfig",
+    "Rule",
+    "breaks",
+    "preset",
+    "preset_names",
+    "rules",
+    "verdicts",
+]
 
-VERSION = 2
+VERSION = 3
 
-COLUMNS = (*SIGNAL_COLUMNS, *CUT_SIGNALS, "lang_score", "cluster_size")
+MODEL_COLUMNS = ("quality", "perplexity", "perplexity_bucket")
+"""What the models of [quality_model] and [perplexity] say."""
+COLUMNS = (*SIGNAL_COLUMNS, *CUT_SIGNALS, *PII_SIGNALS, *MODEL_COLUMNS, "lang_score", "cluster_size")
 """What a rule may ask for."""
 
 
@@ -99,7 +114,7 @@ class AddedRule(Section):
     reason: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     """Its name in decisions and tallies."""
     column: str
-    """A column of signals, or lang_score or cluster_size."""
+    """A column of signals, of [signals.own] or of a model, or lang_score or cluster_size."""
     keep: Literal[">=", "<=", ">", "<"]
     """The comparison."""
     threshold: float = Field(allow_inf_nan=False)
@@ -107,7 +122,8 @@ class AddedRule(Section):
 
     @model_validator(mode="after")
     def _known_column(self) -> Self:
-        if self.column not in COLUMNS:
+        # Own columns are declared in [signals.own]; RunConfig sees both.
+        if self.column not in COLUMNS and not OWN_NAME.fullmatch(self.column):
             raise ValueError(f"no column {self.column!r}; {_nearest(self.column, COLUMNS)}")
         return self
 
@@ -183,7 +199,7 @@ def verdicts(table: pa.Table, rules: Sequence[Rule]) -> pa.Table:
     broken = np.zeros((table.num_rows, len(rules)), np.bool_)
     judged = np.full(table.num_rows, not rules)
     for number, rule in enumerate(rules):
-        broken[:, number], present = _breaks(table[rule.column], rule)
+        broken[:, number], present = breaks(table[rule.column], rule)
         judged |= present
     text, which = np.nonzero(broken)
     names = pa.array([rule.reason for rule in rules], pa.string())
@@ -194,8 +210,12 @@ def verdicts(table: pa.Table, rules: Sequence[Rule]) -> pa.Table:
     return pa.table({"reason": reason, "reasons": reasons})
 
 
-def _breaks(column: pa.ChunkedArray, rule: Rule) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Where the rule drops, and where there is a number at all."""
+def breaks(column: pa.ChunkedArray, rule: Rule) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where the rule drops, and where there is a number at all; a null number breaks no rule.
+
+    >>> [mask.tolist() for mask in breaks(pa.chunked_array([[10, None]]), Rule("min_words", "n_words", ">=", 50))]
+    [[True, False], [True, False]]
+    """
     present = column.is_valid().to_numpy()
     values = column.fill_null(0).to_numpy()
     # A float32 score is compared with the threshold's nearest float32: 0.65 must keep a score that was written 0.65.

@@ -9,19 +9,25 @@ from typing import Any
 import pyarrow as pa
 
 from .document import DOCUMENT_COLUMNS, HeldOutConfig, document_id, held_out, host_of, schema, source_name
-from .gates import GatesConfig, language_gate, language_prefilter, opt_out_gate, response_gate
+from .gates import GatesConfig, language_gate, language_prefilter, opt_out_gate, response_gate, url_gate
 from .optout import header_robots, header_tdm_reserved
 from .payload import http_payload
+from .rows import Row
 from .warc import Record
 
-__all__ = ["SAMPLE_COLUMNS", "VERSION", "Extractor", "Identifier", "ReadResult", "read_records"]
+__all__ = [
+    *("SAMPLE_COLUMNS", "VERSION", "Classifier", "Extractor", "Identifier", "ReadResult"),
+    *("read_records", "read_rows"),
+]
 
-VERSION = 2
+VERSION = 4
 
 Extractor = Callable[[pa.RecordBatch], pa.RecordBatch]
 """Pages (payload, mime, http_charset, url) to title, text and how they were read; row-aligned."""
 Identifier = Callable[[pa.Array], pa.Table]
 """Texts to lang, script, lang_score, lang_2nd, lang_2nd_score; row-aligned."""
+Classifier = Callable[[pa.Array], pa.Array]
+"""URLs to the categories of each; row-aligned."""
 
 BATCH_PAGES = 64
 BATCH_BYTES = 16 << 20
@@ -69,6 +75,8 @@ class _Page:
     mime: str = ""
     http_charset: str | None = None
     text: str | None = None
+    lang: tuple[str, float | None] | None = None
+    """Language and its probability as a corpus states them."""
 
 
 def read_records(
@@ -80,6 +88,7 @@ def read_records(
     split: HeldOutConfig,
     extract: Extractor,
     identify: Identifier,
+    classify: Classifier | None = None,
 ) -> ReadResult:
     """Read every response and conversion record: gates, charset, main text, language.
 
@@ -87,9 +96,46 @@ def read_records(
     the samples with the beginning of their text, and every quarantined page goes there with its bytes.
     """
     tally: Counter[str] = Counter()
+    pages = _pages(records, source_key, name, gates, split, tally)
+    return _read(pages, tally, gates, extract, identify, classify)
+
+
+def read_rows(
+    rows: Iterable[Row],
+    *,
+    source_key: str,
+    name: str,
+    gates: GatesConfig,
+    split: HeldOutConfig,
+    identify: Identifier,
+    classify: Classifier | None = None,
+) -> ReadResult:
+    """Read every row of a corpus that holds text already: URL lists and language; otherwise as `read_records`.
+
+    A row's number stands where a record's offset would.
+    """
+    tally: Counter[str] = Counter()
+    pages = (_row_page(row, source_key, name, split, tally) for row in rows)
+    return _read(pages, tally, gates, _nothing_to_extract, identify, classify)
+
+
+def _nothing_to_extract(pages: pa.RecordBatch) -> pa.RecordBatch:
+    raise AssertionError(f"{len(pages)} rows without text")
+
+
+def _read(
+    found: Iterable[_Page],
+    tally: Counter[str],
+    gates: GatesConfig,
+    extract: Extractor,
+    identify: Identifier,
+    classify: Classifier | None,
+) -> ReadResult:
     rows: list[dict[str, Any]] = []
     samples: dict[str, list[tuple[bytes, dict[str, Any]]]] = {}
-    for pages in _batches(_pages(records, source_key, name, gates, split, tally)):
+    for pages in _batches(found):
+        if classify is not None:
+            _classify(pages, classify, gates)
         _extract(pages, extract, gates, tally)
         _identify(pages, identify, gates)
         for page in pages:
@@ -123,6 +169,27 @@ def _pages(
                 _read_response(page, record, gates, tally)
             tally["payload_bytes"] += len(page.body) or len(record.content)
             yield page
+
+
+def _row_page(row: Row, source_key: str, name: str, split: HeldOutConfig, tally: Counter[str]) -> _Page:
+    """A row as a page whose text is there; one that is no document is closed."""
+    headers = {"warc-target-uri": row.url or ""} | ({"warc-date": row.date} if row.date else {})
+    page = _Page(_row(Record(row.number, 0, "row", headers, b"", row.cut), source_key, name, split))
+    text = _clean(row.text)
+    page.row |= {"title": row.title, "licence": row.licence, "charset_used": "utf-8", "charset_source": "row"}
+    page.row["n_replaced"] = text.count("\ufffd")
+    if row.fault or not text:
+        _close(page, ("row", row.fault or "empty"))
+    else:
+        page.text, page.lang = text, (row.lang, row.lang_score) if row.lang else None
+    tally["rows"] += 1
+    tally["payload_bytes"] += len(text.encode())
+    return page
+
+
+def _clean(text: str) -> str:
+    """Text as documents hold it: without NUL, with plain line ends, without space around it."""
+    return text.replace("\x00", "\ufffd").replace("\r\n", "\n").strip()
 
 
 def _row(record: Record, source_key: str, name: str, split: HeldOutConfig) -> dict[str, Any]:
@@ -175,7 +242,7 @@ def _opt_out(page: _Page, gates: GatesConfig) -> tuple[str, str] | None:
 
 def _read_conversion(page: _Page, record: Record, gates: GatesConfig) -> None:
     """The text of a WET record is UTF-8 by definition; a bad byte costs one character."""
-    text = record.content.decode("utf-8", "replace").replace("\x00", "\ufffd").replace("\r\n", "\n").strip()
+    text = _clean(record.content.decode("utf-8", "replace"))
     page.row |= {"charset_used": "utf-8", "charset_source": "wet", "n_replaced": text.count("\ufffd")}
     _close(page, None if text else ("payload", "empty"))
     page.text = text if text else None
@@ -191,12 +258,21 @@ def _batches(pages: Iterable[_Page]) -> Iterator[list[_Page]]:
     size = 0
     for page in pages:
         batch.append(page)
-        size += len(page.body)
+        size += len(page.body) or len(page.text or "")
         if len(batch) >= BATCH_PAGES or size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def _classify(pages: list[_Page], classify: Classifier, gates: GatesConfig) -> None:
+    """The categories of every page's URL; closes pages of those that are dropped."""
+    categories = classify(pa.array([page.row["url"] for page in pages], pa.large_string())).to_pylist()
+    for page, found in zip(pages, categories, strict=True):
+        page.row["url_categories"] = found
+        if page.row["gate"] is None:
+            _close(page, url_gate(gates, found))
 
 
 def _extract(pages: list[_Page], extract: Extractor, gates: GatesConfig, tally: Counter[str]) -> None:
@@ -235,7 +311,9 @@ def _identify(pages: list[_Page], identify: Identifier, gates: GatesConfig) -> N
     found = identify(pa.array([page.text for page in wanted], pa.large_string())).to_pylist()
     for page, languages in zip(wanted, found, strict=True):
         page.row |= languages
-        _close(page, language_gate(gates, languages["lang"], languages["lang_score"]))
+        if page.lang is not None:
+            page.row["lang"], page.row["lang_score"] = page.lang
+        _close(page, language_gate(gates, page.row["lang"], page.row["lang_score"]))
         if page.row["gate"] is None:
             page.row["text"] = page.text
 

@@ -42,9 +42,10 @@ def funnel(totals: dict[str, Any]) -> list[tuple[str, str, str, int]]:
             rows.append(("gate", gate, "", count))
     rest = [(lang, reason, count) for lang, reason, count in totals["reasons"] if reason not in GATES]
     for lang, reason, count in sorted(rest, key=lambda row: (row[0], -row[2], row[1])):
-        if reason not in ("kept", "duplicate"):
+        if reason not in ("kept", "duplicate", "in_index"):
             rows.append(("quality", reason, lang, count))
-    rows += [("duplicate", "duplicate", lang, count) for lang, reason, count in rest if reason == "duplicate"]
+    for copy in ("duplicate", "in_index"):
+        rows += [("duplicate", copy, lang, count) for lang, reason, count in rest if reason == copy]
     rows += [("kept", "kept", lang, count) for lang, reason, count in rest if reason == "kept"]
     return rows
 

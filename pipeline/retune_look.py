@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from .decide import DUPLICATE, SURVIVOR_KEYS, survivors
+from .decide import DUPLICATE, IN_INDEX, SURVIVOR_KEYS, former_members, survivors
 from .gates import GATES
-from .judge import judge, read_columns, read_some
+from .judge import FORMER, judge, read_columns, read_some
 from .order import Entry, read_entries
 from .presets import QualityConfig
 
@@ -165,7 +165,7 @@ def _together(entries: list[Entry]) -> Iterator[list[Entry]]:
 def _read(entry: Entry, run: Path, quality: Mapping[str, QualityConfig], clusters: Path) -> pa.Table:
     """Everything a look needs of a part; the old verdict is `was`."""
     part = read_columns(run, entry.part, quality, clusters=False)
-    shared = read_some(clusters / "clusters" / f"{entry.part}.parquet", ["cluster", "cluster_size"])
+    shared = read_some(clusters / "clusters" / f"{entry.part}.parquet", ["cluster", "cluster_size", FORMER])
     was = read_some(run / "decisions" / f"{entry.part}.parquet", ["reason"])["reason"]
     columns = {name: table[name] for table in (part, shared) for name in table.column_names}
     return pa.table({**columns, "was": was})
@@ -242,6 +242,7 @@ class _Table(NamedTuple):
 def _rivals(part: pa.Table, old: pa.DictionaryArray, new: pa.Array, where: NDArray[np.bool_]) -> pa.Table:
     columns = {name: part[name] for name in ("cluster", "quality", "n_chars", "date", "id", "n_bytes", "cluster_size")}
     columns |= {"lang": pc.fill_null(part["lang"], ""), "old": old.cast(pa.string()), "new": new}
+    columns |= {FORMER: pa.array(former_members(part))}
     columns["quality"] = columns["quality"].cast(pa.float32())
     return pa.table(columns).filter(pa.array(where))
 
@@ -252,7 +253,8 @@ def _of_rivals(rivals: pa.Table, keep: int | Literal["rehydrate"]) -> _Sums:
     cluster = _codes(rivals["cluster"])[1]
     begins = np.flatnonzero(np.concatenate([[True], cluster[1:] != cluster[:-1]]))
     lengths = np.diff(np.append(begins, len(cluster)))
-    places = survivors(rivals["cluster_size"], keep)
+    places = survivors(rivals["cluster_size"], keep) - former_members(rivals)
+    lost_to = np.where(places > 0, 0, 2).astype(np.int32)
     lang_names, langs = _codes(rivals["lang"])
     old, (new_names, new) = _codes(rivals["old"]), _codes(rivals["new"])
     table = _Table(lang_names, langs, np.stack([pc.fill_null(rivals[name], 0).to_numpy() for name in _SIZES]))
@@ -265,14 +267,15 @@ def _of_rivals(rivals: pa.Table, keep: int | Literal["rehydrate"]) -> _Sums:
 
     passed = new == new_names.index(KEPT) if KEPT in new_names else np.zeros(len(new), bool)
     kept = surviving(passed)
-    for (lang, before, after), size in table.by(passed, old, ((DUPLICATE, KEPT), kept.astype(np.int32))).items():
+    fates = (DUPLICATE, KEPT, IN_INDEX), np.where(kept, np.int32(1), lost_to)
+    for (lang, before, after), size in table.by(passed, old, fates).items():
         sums.moves[lang, before, after] += size.documents
         sums.first[lang, after] += size.documents
     for (lang,), size in table.by(kept).items():
         sums.new[lang] = size
-    for (lang,), size in table.by(passed & ~kept).items():
-        sums.breaks[lang, DUPLICATE] += size.documents
-        sums.alone[lang, DUPLICATE] = sums.back[lang, DUPLICATE] = size
+    for (lang, after), size in table.by(passed & ~kept, fates).items():
+        sums.breaks[lang, after] += size.documents
+        sums.alone[lang, after] = sums.back[lang, after] = size
     asked = np.unique(langs[~passed].astype(np.int64) * len(new_names) + new[~passed]).tolist()
     for lang, reason in (divmod(key, len(new_names)) for key in asked):
         back = surviving(passed | ((new == reason) & (langs == lang)))

@@ -5,7 +5,8 @@ Line rules see the texts as they were read; signals and signatures see what the 
 
 import atexit
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from hashlib import sha256
@@ -16,19 +17,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .coalesce import RangeReader, members_digest
 from .dedup import signatures
 from .edits import STEPS, cut_signals, edit_path, edited_texts, read_edits
 from .inputs import Part, open_source
 from .language import identify_language
 from .line_rules import cut_tally, line_edits, rules_of
-from .read import Extractor, read_records
+from .pii import count_pii
+from .quality_columns import model_columns
+from .read import Classifier, Extractor, Identifier, ReadResult, read_records, read_rows
+from .rows import row_kind
+from .rows_source import ParquetReader, TextReader, row_reader
 from .sandbox import Sandbox
 from .settings import RunConfig
 from .signal_config import measure_signals
 from .state import Marker, commit, read_marker
+from .url_lists import open_url_lists, url_categories
 from .warc import SliceReader
 
-__all__ = ["PartSummary", "PartTask", "finished", "work_part", "work_parts"]
+__all__ = ["PartSummary", "PartTask", "finished", "identifier", "measured", "texts_of", "work_part", "work_parts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +142,8 @@ def _standing_read(task: PartTask) -> Marker | None:
         return None
     if marker.input["stop"] != task.part.stop or marker.input["key"] != task.part.source.key:
         return None
+    if marker.input.get("members", "") != members_digest(task.part.members):
+        return None
     first = marker.span["first_offset"]
     if task.begin is not None and first != (task.begin if task.begin < task.part.stop else None):
         return None
@@ -154,8 +163,8 @@ def _touched(task: PartTask) -> Marker | None:
     if marker is None:
         return None
     digest = sha256()
-    with open_source(task.part.source) as file:
-        file.seek(task.part.start)
+    with open_source(task.part.source, (task.part.start, task.part.stop)) as file:
+        file.seek(marker.input.get("from", task.part.start))
         left = marker.input["bytes"]
         while left > 0 and (block := file.read(min(left, 1 << 20))):
             digest.update(block)
@@ -166,26 +175,38 @@ def _touched(task: PartTask) -> Marker | None:
     return commit(task.run, task.owner, made, {})
 
 
+@contextmanager
+def _reader(task: PartTask) -> Iterator[SliceReader | RangeReader | TextReader | ParquetReader]:
+    """The records or rows of a part: all of a slice, or those that a plan wants of a range."""
+    part, limit = task.part, task.config.input.max_record_bytes
+    if part.members:
+        place, access = part.source.place, part.source.access
+        yield RangeReader(place, access, part.members, start=part.start, stop=part.stop, max_record_bytes=limit)
+        return
+    span = {"start": part.start, "stop": part.stop, "size": part.source.size, "max_record_bytes": limit}
+    if kind := row_kind(part.source.key):
+        sure = None if kind == "parquet" else (0, part.stop)
+        with open_source(part.source, sure) as file:
+            yield row_reader(file, part.source.key, fields=task.config.input.fields, **span)
+        return
+    with open_source(part.source, (part.start, part.stop)) as file:
+        yield SliceReader(file, begin=task.begin, **span)
+
+
+def _results(reader: SliceReader | RangeReader | TextReader | ParquetReader, task: PartTask) -> ReadResult:
+    """Documents and samples of a part."""
+    config, key = task.config, task.part.source.key
+    settings: dict[str, Any] = {"source_key": key, "name": config.input.name, "gates": config.gates}
+    settings |= {"split": config.held_out, "identify": identifier(config), "classify": _classifier(config)}
+    if isinstance(reader, TextReader | ParquetReader):
+        return read_rows(reader, **settings)
+    return read_records(reader, extract=_extractor(config), **settings)
+
+
 def _read(task: PartTask) -> tuple[Marker, pa.Table]:
-    part, config = task.part, task.config
-    with open_source(part.source) as file:
-        reader = SliceReader(
-            file,
-            start=part.start,
-            stop=part.stop,
-            size=part.source.size,
-            begin=task.begin,
-            max_record_bytes=config.input.max_record_bytes,
-        )
-        result = read_records(
-            reader,
-            source_key=part.source.key,
-            name=config.input.name,
-            gates=config.gates,
-            split=config.held_out,
-            extract=_extractor(config),
-            identify=partial(identify_language, model=Path(config.language.model) if config.language.model else None),
-        )
+    part = task.part
+    with _reader(task) as reader:
+        result = _results(reader, task)
     tally: dict[str, Any] = dict(sorted(result.tally.items()))
     for gate in result.documents["gate"].value_counts().to_pylist() if len(result.documents) else []:
         if gate["values"] is not None:
@@ -202,6 +223,8 @@ def _read(task: PartTask) -> tuple[Marker, pa.Table]:
             "stop": part.stop,
             "bytes": reader.hashed_bytes,
             "sha256": reader.digest,
+            **({"from": 0} if isinstance(reader, TextReader) else {}),
+            **({"members": members_digest(part.members)} if part.members else {}),
         },
         len(result.documents),
         tally=tally,
@@ -213,6 +236,41 @@ def _read(task: PartTask) -> tuple[Marker, pa.Table]:
     if len(result.samples):
         tables[f"audit/{part.name}.parquet"] = result.samples
     return commit(task.run, task.owner, marker, tables), result.documents
+
+
+def texts_of(part: Part, config: RunConfig, places: Set[tuple[int, int]], begin: int | None) -> pa.Table:
+    """The documents of a slice that stand at some (offset, index), read without asking for their language.
+
+    They passed their gates when the run was made: what they are now is for the caller to judge.
+    """
+    task = PartTask(Path(), "", part, config, {}, (), begin)
+    settings: dict[str, Any] = {"source_key": part.source.key, "name": config.input.name, "gates": config.gates}
+    settings |= {"split": config.held_out, "identify": partial(_any_language, config.gates.languages[0])}
+    with _reader(task) as reader:
+        if isinstance(reader, TextReader | ParquetReader):
+            return read_rows((row for row in reader if (row.number, 0) in places), **settings).documents
+        records = (record for record in reader if (record.offset, record.index) in places)
+        return read_records(records, extract=_extractor(config), **settings).documents
+
+
+def _any_language(lang: str, texts: pa.Array) -> pa.Table:
+    """A language that the gates let pass, for texts whose language is known elsewhere."""
+    return pa.table({"lang": pa.array([lang] * len(texts), pa.string()), "lang_score": [1.0] * len(texts)})
+
+
+def identifier(config: RunConfig) -> Identifier:
+    """Language identification as a config asks for it."""
+    return partial(
+        identify_language,
+        model=Path(config.language.model) if config.language.model else None,
+        kana=config.language.kana,
+        per=config.language.per,
+    )
+
+
+def _classifier(config: RunConfig) -> Classifier | None:
+    """Look-up in the URL lists, which a worker loads once; None without any."""
+    return partial(url_categories, lists=open_url_lists(config.gates.urls)) if config.gates.urls.given else None
 
 
 def _extractor(config: RunConfig) -> Extractor:
@@ -268,7 +326,7 @@ def _line_rules(texts: _Texts) -> Made:
 
 def _measured(texts: _Texts) -> Made:
     """Signals of the edited texts, and what was cut from each."""
-    table = _signals(texts.as_edited(), texts.task.config)
+    table = measured(texts.as_edited(), texts.task.config)
     cut = cut_signals(texts.as_read(), texts.edits, table["n_chars"].fill_null(0).to_numpy())
     for name in cut.column_names:
         table = table.append_column(name, cut[name])
@@ -287,7 +345,7 @@ _STAGES: Mapping[str, Callable[[_Texts], Made]] = {
 }
 
 
-def _signals(documents: pa.Table, config: RunConfig) -> pa.Table:
+def measured(documents: pa.Table, config: RunConfig) -> pa.Table:
     """Signals of every row; Japanese and the rest are measured apart and put back in order."""
     japanese = np.array([lang == "ja" for lang in documents["lang"].to_pylist()], bool)
     text = documents["text"].combine_chunks()
@@ -298,6 +356,12 @@ def _signals(documents: pa.Table, config: RunConfig) -> pa.Table:
     ]
     back = np.argsort(np.concatenate(groups), kind="stable")
     measured = pa.concat_tables(tables).take(pa.array(back)).combine_chunks()
+    personal = count_pii(text, config.pii.count)
+    for name in personal.column_names:
+        measured = measured.append_column(name, personal[name])
+    scores = model_columns(documents, config.quality_model, config.perplexity)
+    for name in scores.column_names:
+        measured = measured.append_column(name, scores[name])
     return measured.add_column(0, "id", documents["id"])
 
 

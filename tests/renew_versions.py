@@ -47,7 +47,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
     "repeated_lines": ("repeated_lines.py", "repeated_kernels.py", "lines.py", "line_kernels.py", "text_kernels.py"),
     "presets": ("presets.py", "presets.toml"),
-    "decide": ("decide.py",),
+    "decide": ("decide.py", "judge.py"),
     "cluster": (
         *("cluster.py", "cluster_steps.py", "cluster_source.py", "candidates.py", "confirm.py", "components.py"),
         *("regroup.py", "jaccard.py", "band_kernels.py", "jaccard_kernels.py", "component_kernels.py"),

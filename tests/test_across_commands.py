@@ -121,9 +121,9 @@ def test_no_step_of_a_training_sees_what_was_removed(seimai: Seimai, run: Path, 
     assert seimai("verify", less)[0] == 0
     assert read_json(less / "manifest.json")["parent"] == open_tokens(tokens).root != open_tokens(less).root
     assert set((less / "removed.txt").read_text().split()) == gone
-    order = Order(less, seed=1, row_tokens=64, batch_rows=4)
+    order = Order(less, seed=1, row_tokens=128, batch_rows=64)
     seen: set[str] = set()
-    for step in range(-(-order.budget()["rows"] // 4)):
+    for step in range(-(-order.budget()["rows"] // 64)):
         seen |= {page["id"] for page in order.shards.documents(order.rows(step).document, ["id"])}
     trained = docs.filter(pc.and_(pc.equal(docs["split"], "train"), pc.not_equal(docs["host"], host)))
     assert seen == set(trained["id"].to_pylist())

@@ -81,8 +81,13 @@ def test_the_commands() -> None:
     assert {name for name, _ in commands()} == {
         *("dataset diff", "dataset export", "dataset stats"),
         *("dedup bands", "dedup eval"),
-        *("demo", "init", "run", "verify", "encode", "train", "generate", "trace"),
-        *("tokenizer count", "tokenizer train", "tokenizer eval"),
+        *("quality cutoffs", "quality train"),
+        *("ablate", "compare-positions", "evaluate", "plan", "plan-training", "train-report"),
+        *("demo", "init", "run", "verify", "encode", "train", "export", "generate", "trace"),
+        *("explain", "inspect", "retune", "decontaminate", "substrings", "remove", "diff", "recipe", "rebuild"),
+        *("index build", "index merge", "index query"),
+        *("tokenizer ablate", "tokenizer count", "tokenizer train", "tokenizer eval"),
+        *("tokenizer export", "tokenizer extend", "tokenizer why"),
     }
 
 
@@ -191,7 +196,7 @@ def test_a_run_resumes_and_verifies(seimai: Seimai, crawl: Path, finished: Path,
     assert "Nothing to do" in done.out
     assert "all as the manifest says" in seimai("verify", out).out
     done = seimai("run", CONFIG, "--input", crawl, "--out", out, "--workers", 0, "--set", "quality.en.min_words=5000")
-    assert done.code == 0
+    assert_one_line(done, "canary en-essay is dropped by quality.en min_words", "everything is written")
     assert "min_words" in done.out
     (out / "report.html").write_text("x")
     assert_one_line(seimai("verify", out), "changed report.html", "remove what is named")

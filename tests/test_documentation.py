@@ -15,11 +15,20 @@ from seimai.pipeline.settings import RunConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = ("dataset", "dedup", "demo", "encode", "generate", "init", "run", "tokenizer", "trace", "train", "verify")
+COMMANDS = (
+    *("ablate", "compare-positions", "dataset", "decontaminate", "dedup", "demo", "diff", "encode", "evaluate"),
+    *("explain", "export", "generate", "index", "init", "inspect", "plan", "plan-training", "quality", "rebuild"),
+    *("recipe", "remove", "retune", "run", "substrings", "tokenizer", "trace", "train", "train-report", "verify"),
+)
 GROUPS = {
     "dataset": ("dataset diff", "dataset export", "dataset stats"),
     "dedup": ("dedup bands", "dedup eval"),
-    "tokenizer": ("tokenizer train", "tokenizer count", "tokenizer eval"),
+    "index": ("index build", "index merge", "index query"),
+    "quality": ("quality cutoffs", "quality train"),
+    "tokenizer": (
+        *("tokenizer ablate", "tokenizer train", "tokenizer count", "tokenizer eval"),
+        *("tokenizer export", "tokenizer extend", "tokenizer why"),
+    ),
 }
 
 
@@ -67,4 +76,4 @@ def test_the_shipped_run_config_writes_out_every_default() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.name)
 def test_every_shipped_config_loads(path: Path) -> None:
-    load_config(path, TrainConfig if path.name.startswith("model") else RunConfig)
+    load_config(path, TrainConfig if path.name.startswith(("model", "compare")) else RunConfig)

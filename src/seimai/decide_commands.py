@@ -213,6 +213,8 @@ def _cluster_lines(one: "Explanation") -> Iterator[str]:
         return
     rank = "not ranked, as a rule drops it" if one.cluster_rank is None else f"rank {one.cluster_rank} (0 is the best)"
     yield f"cluster      {one.cluster}, {one.cluster_size} documents; {rank}"
+    if one.cluster_former:
+        yield f"index        {one.cluster_former} of them passed their rules in former dumps; those stay"
     for best in one.survivors:
         who = "this one" if best.id == one.document["id"] else f"{best.id} {best.url}"
         score = f", quality {best.quality:.3f}" if best.quality is not None else ""

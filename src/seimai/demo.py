@@ -107,7 +107,6 @@ def _say_what_is_next(out: Path) -> None:
     screen.print("\nNow a real crawl (one archive of Common Crawl is about 1 GB):")
     for line in (
         "seimai init web.toml",
-        "path=$(curl -s https://data.commoncrawl.org/crawl-data/CC-MAIN-2024-51/warc.paths.gz | gunzip | head -1)",
-        'seimai run web.toml --set input.contact=you@example.org --out run --input "https://data.commoncrawl.org/$path"',
+        "seimai run web.toml --input CC-MAIN-2024-51 --limit 1 --set input.contact=you@example.org --out run",
     ):
         screen.print(f"  {line}")

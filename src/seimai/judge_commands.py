@@ -49,6 +49,7 @@ def evaluate(
     """Bits per byte by language on held-out documents, and the loss of longer texts than were trained."""
     from seimai.model.evaluate import bits_per_byte_by_language, open_with_model
     from seimai.model.extrapolation import loss_by_length
+    from seimai.model.training_series import keep_lengths
     from seimai.show import print_table
 
     asked = _lengths(lengths)
@@ -58,6 +59,7 @@ def evaluate(
     rows = [(lang, s.bits_per_byte, s.nats_per_token, s.documents, s.n_bytes) for lang, s in scores.items()]
     print_table("Held-out documents", names, rows)
     by_length = loss_by_length(trained, shards, asked, scaling)  # type: ignore[arg-type]  # checked there
+    keep_lengths(model, scaling, by_length)
     if by_length:
         title = "The same targets behind more context, nats a token"
         print_table(title, ["tokens", "loss"], [(n, "n/a" if nats is None else nats) for n, nats in by_length.items()])

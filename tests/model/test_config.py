@@ -25,7 +25,10 @@ def test_preset_is_switches_of_one_body(preset: str, norm: str, mlp: str, bias: 
     assert (body.padded_vocab, body.vocab_size) == (1024, 1000)
 
 
-@pytest.mark.parametrize(("depth", "width", "heads"), [(4, 256, 4), (12, 768, 12), (16, 1024, 8), (17, 1088, 17), (21, 1344, 21), (24, 1536, 12)])
+@pytest.mark.parametrize(
+    ("depth", "width", "heads"),
+    [(4, 256, 4), (12, 768, 12), (16, 1024, 8), (17, 1088, 17), (21, 1344, 21), (24, 1536, 12)],
+)
 def test_depth_is_the_one_dial(depth: int, width: int, heads: int) -> None:
     body = resolve_body(ModelConfig(depth=depth), 50_304)
     assert (body.n_layers, body.d_model, body.n_heads) == (depth, width, heads)

@@ -157,6 +157,7 @@ def test_the_tally_adds_up(tmp_path: Path) -> None:
     _, (tally,) = decide_all(tmp_path, [rows])
     assert tally == {
         "reasons": [["", "status", 1], ["en", "kept", 2], ["ja", "kept", 1], ["ja", "min_lang_score", 1]],
+        "alone": [["", "status", 1], ["ja", "min_lang_score", 1]],
         "kept": {
             "en": {"documents": 2, "chars": 8, "bytes": 10},
             "ja": {"documents": 1, "chars": 100, "bytes": 300},

@@ -78,7 +78,7 @@ def test_equal_keys_need_equal_content(tmp_path: Path) -> None:
         ("file.txt/x.warc.gz", "no such file"),
         ("*.nothing", "no file matches"),
         ("empty.warc.gz", "is empty"),
-        ("file.txt", "is not a WARC or WET archive"),
+        ("file.bin", "is not a WARC or WET archive"),
         ("text.gz", "is not a WARC or WET archive"),
         ("page.gz", "is not a WARC or WET archive"),
         ("folder", "is a folder; name its archives"),
@@ -91,6 +91,7 @@ def test_equal_keys_need_equal_content(tmp_path: Path) -> None:
 def test_mistakes_are_one_line_with_place_and_remedy(tmp_path: Path, name: str, words: str) -> None:
     put(tmp_path / "empty.warc.gz", b"")
     put(tmp_path / "file.txt", b"text")
+    put(tmp_path / "file.bin", b"text")
     put(tmp_path / "text.gz", gzip.compress(b"text"))
     put(tmp_path / "page.gz", gzip.compress(b""))
     (tmp_path / "folder").mkdir()

@@ -339,6 +339,7 @@ def test_two_workers_give_the_same_bytes(finished_run: Path, fresh: tuple[Path, 
 
 KINDS = {
     "config": "config.toml",
+    "canaries": "canaries.json",
     "report": "report.html",
     "manifest": "manifest.json",
     "digest": "manifest.sha256",

@@ -12,6 +12,7 @@ from seimai.pipeline.document import DOCUMENT_COLUMNS, HeldOutConfig, document_i
 from seimai.pipeline.gates import GatesConfig
 from seimai.pipeline.optout import PageNotes
 from seimai.pipeline.read import SAMPLE_CHARS, ReadResult, read_records
+from seimai.pipeline.url_lists import UrlListsConfig
 from seimai.pipeline.warc import Record
 
 KEY = "crawl-data/CC-MAIN-2024-51/x.warc.gz"
@@ -62,6 +63,20 @@ def read_all(records: Sequence[Record], **more: Any) -> ReadResult:
     return read_records(records, extract=extract, identify=identify, **{**settings, **more})
 
 
+def test_categories_are_a_column_and_those_dropped_a_gate() -> None:
+    def classify(urls: pa.Array) -> pa.Array:
+        return pa.array([["adult"] if "h3" in url else ["blog"] for url in urls.to_pylist()])
+
+    gates = GatesConfig(urls=UrlListsConfig(drop=["adult"]))
+    result = read_all([record(3, http("text")), record(4, http("text"))], gates=gates, classify=classify)
+    rows = result.documents.to_pylist()
+    assert [row["url_categories"] for row in rows] == [["adult"], ["blog"]]
+    assert [(row["gate"], row["gate_value"], row["text"]) for row in rows] == [
+        ("url", "adult", None),
+        (None, None, "text"),
+    ]
+
+
 def test_a_page_becomes_a_row_with_its_provenance() -> None:
     one = record(3, http("text BAD CUT"), **{"warc-payload-digest": "sha1:X"})
     result = read_all([record(0, b"", "warcinfo"), record(1, b"GET", "request"), one, record(4, b"", "revisit")])
@@ -85,6 +100,7 @@ def test_a_page_becomes_a_row_with_its_provenance() -> None:
             "warc_offset": 300,
             "record_index": 0,
             "payload_sha1": "sha1:X",
+            "url_categories": None,
             "lang_declared": "ja-JP",
             "canonical": None,
             "published": None,

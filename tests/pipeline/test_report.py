@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from seimai.pipeline.canaries import CanaryVerdict
 from seimai.pipeline.dedup import DedupConfig
 from seimai.pipeline.report import funnel, write_report
 
@@ -20,6 +21,7 @@ TOTALS: dict[str, Any] = {
         ["ja", "max_ellipses", 3],
         ["ja", "min_hiragana_ratio", 5],
     ],
+    "alone": [["", "status", 20], ["en", "min_words", 7], ["ja", "max_ellipses", 2]],
     "kept": {"en": {"documents": 30, "chars": 3000, "bytes": 3100}, "ja": {"documents": 25, "chars": 9, "bytes": 27}},
     "cut": [["line_rules", "navigation", 1234, 5678]],
     "shards": 2,
@@ -78,6 +80,19 @@ def test_the_page_is_offline_and_escapes_what_it_shows(tmp_path: Path) -> None:
     assert "quarantined" not in tags.text
     write_report(tmp_path, {**HEAD, "failed_parts": []})
     assert "Parts that failed" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_shows_canaries_and_rules_that_drop_alone(tmp_path: Path) -> None:
+    verdicts = [CanaryVerdict("ja-essay", "ja", True, "min_chars", "n_chars = 7, asked >= 9"),
+                CanaryVerdict("en-menu", "en", False, "min_words", "")]  # fmt: skip
+    write_report(tmp_path, HEAD, canaries=verdicts)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<td>ja-essay</td><td>good</td><td>WRONG</td><td>min_chars n_chars = 7, asked &gt;= 9</td>" in page
+    assert "<td>en-menu</td><td>bad</td><td>right</td>" in page
+    assert "<td>en</td><td>min_words</td><td class=n>7</td>" in page
+    assert "<td></td><td>status</td><td class=n>20</td></tr><tr><td>en" not in page
+    write_report(tmp_path, HEAD)
+    assert "Canaries" not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_same_totals_give_the_same_bytes(tmp_path: Path) -> None:

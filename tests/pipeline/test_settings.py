@@ -12,6 +12,7 @@ from seimai.config import apply_overrides, dump_toml, load_config, parse_config
 from seimai.errors import ConfigError
 from seimai.pipeline import measure, settings
 from seimai.pipeline.language import language_model
+from seimai.pipeline.perplexity import PerplexityConfig
 from seimai.pipeline.settings import (
     MAP_STAGES,
     READING,
@@ -127,7 +128,11 @@ def test_the_shipped_config_is_the_default() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [RunConfig, *(type(getattr(RunConfig(), name)) for name in RunConfig.model_fields if name != "quality")]
+    "model",
+    [
+        *(RunConfig, PerplexityConfig),
+        *(type(getattr(RunConfig(), n)) for n in RunConfig.model_fields if n not in ("quality", "perplexity")),
+    ],
 )
 def test_every_field_says_what_it_means(model: Any) -> None:
     silent = [name for name, field in model.model_fields.items() if not (field.description or "").strip()]

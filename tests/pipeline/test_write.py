@@ -21,6 +21,7 @@ from seimai.pipeline.document import (
     document_id,
     schema,
 )
+from seimai.pipeline.pii import PiiConfig
 from seimai.pipeline.state import lock
 from seimai.pipeline.write import OutputConfig, ShardPlan, plan_shards, shard_schema, write_shard
 
@@ -133,6 +134,38 @@ def test_a_shard_holds_the_declared_columns_in_batches(tmp_path: Path) -> None:
         name: first[name] for name in ("text", "warc_offset", "ellipses")
     }
     assert table["quality"].null_count == table["licence"].null_count == len(table)
+
+
+def test_personal_data_is_masked_and_counted(tmp_path: Path) -> None:
+    rows = documents(30)
+    for row in rows[::2]:
+        row["text"] += " 電話０３－１２３４－５６７８、taro@seimai.jp"
+        row["title"] = "TEL 03-1234-5678"
+        row |= {"n_chars": len(row["text"]), "n_bytes": len(row["text"].encode())}
+    kept = put(tmp_path, rows, [10, 20])
+    masked: dict[str, int] = {}
+    tables = []
+    with lock(tmp_path) as owner:
+        for plan in plan_shards(kept, 300):
+            for entry in write_shard(tmp_path, plan, OutputConfig(shard_bytes=300), owner, PiiConfig()):
+                tables.append(read(tmp_path / entry["path"]))
+                for kind, count in entry.get("masked", {}).items():
+                    masked[kind] = masked.get(kind, 0) + count
+
+    written = {row["id"]: row for table in tables for row in table.to_pylist()}
+    assert set(written) == {row["id"] for row in rows if row["kept"]}
+    for row in rows[::2]:
+        if row["kept"]:
+            text = (
+                row["text"]
+                .replace("０３－１２３４－５６７８", "００－００００－００００")
+                .replace("taro@seimai.jp", "name@example.com")
+            )
+            found = written[row["id"]]
+            assert (found["text"], found["title"]) == (text, "TEL 00-0000-0000")
+            assert (found["n_chars"], found["n_bytes"]) == (len(text), len(text.encode()))
+    hit = sum(row["kept"] for row in rows[::2])
+    assert masked == {"email": hit, "phone": 2 * hit}
 
 
 def test_parquet(tmp_path: Path) -> None:
