@@ -26,13 +26,19 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
     "optout": ("optout.py",),
     "sandbox": ("sandbox.py", "sandbox_child.py"),
-    "language": ("language.py", "language_codes.py"),
+    "language": ("language.py", "language_codes.py", "language_kernels.py", "language_model.py"),
+    "pii": ("pii.py", "pii_kernels.py", "pii_rules.py"),
+    "quality_columns": (
+        *("quality_columns.py", "quality_feed.py", "quality_kernels.py", "quality_model.py", "perplexity.py"),
+    ),
+    "rows_source": ("rows_source.py", "rows.py", "row_lines.py", "wikipedia.py", "wikitext.py"),
+    "url_lists": ("url_lists.py", "url_kernels.py"),
     "measure": (
         *("measure.py", "signal_columns.py", "slice_counts.py", "text_kernels.py", "measure_kernels.py"),
         *("ngram_kernels.py", "agreement_kernels.py", "word_kernels.py", "space_kernels.py", "dclm_kernels.py"),
         *("stretch_kernels.py", "sentence_kernels.py", "pattern_kernels.py", "copy_kernels.py", "english_words.py"),
         *("english_tables.py", "cut_kernels.py"),
-        *("wordlists.py", "list_kernels.py", "compression.py", "analyse.py"),
+        *("wordlists.py", "list_kernels.py", "compression.py", "analyse.py", "unidic.py"),
         *("unicode_table.py", "unicode_14_0_0.npz", "marks_14_0_0.npz"),
     ),
     "dedup": ("dedup.py", "bands.py", "exact.py"),
@@ -51,6 +57,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "cluster": (
         *("cluster.py", "cluster_steps.py", "cluster_source.py", "candidates.py", "confirm.py", "components.py"),
         *("regroup.py", "jaccard.py", "band_kernels.py", "jaccard_kernels.py", "component_kernels.py"),
+        *("dedup_index.py", "index_source.py"),
     ),
     "write": ("write.py",),
 }
