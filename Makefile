@@ -21,7 +21,7 @@ demo: setup
 	$(BIN)/seimai demo --out demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff format --check .
@@ -30,7 +30,7 @@ lint: setup
 
 check: lint test
 
-# Long proofs, about an hour and a quarter: kills and clusters, memory, two workers against one (half an hour); every split in three
+# Long proofs, about two hours: kills and clusters, memory, two workers against one (half an hour); every split in three
 # engines (20 minutes), ids of three encoders and Unigram against SentencePiece (3); thirty kills of a training and
 # changes of its processes (10).
 prove: setup

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from seimai.errors import InputError
 from seimai.pipeline.inputs import InputConfig, Part, Source, find_sources, open_source, parts_of, source_key
 
-WARC = gzip.compress(b"WARC/1.0\r\nContent-Length: 0\r\n\r\n\r\n\r\n")
+WARC = gzip.compress(b"WARC/1.0\r\nContent-Length: 0\r\n\r\n\r\n\r\n", mtime=0)
 
 
 def put(path: Path, data: bytes = WARC) -> str:
