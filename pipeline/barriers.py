@@ -237,9 +237,7 @@ def write_run(job: Job, *, config: RunConfig) -> None:
     def missing() -> Iterator[tuple[ShardPlan, str]]:
         for plan in write.plan_shards(_kept_bytes(run), config.output.shard_bytes):
             planned.add(plan.name)
-            made = fingerprint(
-                {"versions": versions, "output": settings, "mask": mask, "parts": _digests(run, plan)}
-            )
+            made = fingerprint({"versions": versions, "output": settings, "mask": mask, "parts": _digests(run, plan)})
             marker = read_marker(run, "write", plan.name)
             if marker is None or not marker.vouches(run, made):
                 job.changing()

@@ -77,8 +77,7 @@ def test_the_prefilter_is_for_japanese_alone(languages: list[str], prefilter: bo
 
 def test_every_gate_has_a_meaning() -> None:
     assert list(GATES) == [
-        *("row",
-        "status", "mime", "payload", "opt_out", "prefilter", "url", "extract", "quarantine", "empty"),
+        *("row", "status", "mime", "payload", "opt_out", "prefilter", "url", "extract", "quarantine", "empty"),
         *("language", "lang_score"),
     ]
     assert all(len(meaning) > 10 for meaning in GATES.values())
