@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from .rows import row_kind
 from .warc import Record, SliceReader
 
 __all__ = ["FetchTask", "Fetched", "copy_path", "digest_fault", "fetch_file"]
+
+HELD_WAIT_S = 60.0
+"""How long an unfinished copy is waited for: workers of a killed driver notice within seconds."""
+HELD_POLL_S = 0.2
 
 RECORD_BYTES = 64 << 20
 
@@ -62,6 +67,9 @@ def fetch_file(task: FetchTask) -> Fetched:
         return Fetched(0, 0, 0)
     copy.parent.mkdir(parents=True, exist_ok=True)
     with _held(copy.with_suffix(".part")) as file:
+        if copy.exists() and copy.stat().st_size == task.size:
+            copy.with_suffix(".part").unlink()
+            return Fetched(0, 0, 0)
         _settle(file, task, copy.with_suffix(".json"))
         at = file.seek(0, os.SEEK_END)
         copy_place(task.place, _written(file), at, task.size, task.access, size=task.size, tag=task.tag)
@@ -80,15 +88,23 @@ def fetch_file(task: FetchTask) -> Fetched:
 
 @contextmanager
 def _held(path: Path) -> Iterator[BinaryIO]:
-    """The unfinished copy, held against a task of a killed driver that still writes it."""
+    """The unfinished copy, held against a task of a killed driver, which may still write it for a while."""
     import fcntl
 
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FetchError(f"{path}: another process writes it; stop it, or wait for it") from None
-        yield file
+    until = time.monotonic() + HELD_WAIT_S
+    while True:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise FetchError(f"{path}: another process writes it; stop it, or wait for it") from None
+            else:
+                # The other task may have finished it meanwhile, and then the name is another file's or nobody's.
+                if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    yield file
+                    return
+        time.sleep(HELD_POLL_S)
 
 
 def _written(file: BinaryIO) -> Callable[[bytes], None]:

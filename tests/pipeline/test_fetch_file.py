@@ -1,7 +1,9 @@
 """A copy is whole and checked: a byte that came wrong is mended by itself, one that is wrong at the origin counted."""
 
 import base64
+import fcntl
 import hashlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.common_crawl import CommonCrawl, Fault
 
+from seimai.pipeline import fetch_file as fetch_file_module
 from seimai.pipeline.fetch_config import Access
 from seimai.pipeline.fetch_file import FetchTask, _check, fetch_file
 from seimai.pipeline.fetch_http import FetchError, look
@@ -88,3 +91,41 @@ def test_what_is_no_archive_is_no_copy(tmp_path: Path) -> None:
     process_limiter.cache_clear()
     with CommonCrawl(tmp_path) as server, pytest.raises(FetchError, match="is not a WARC or WET archive"):
         fetched(server, tmp_path, "x.warc.gz")
+
+
+@pytest.mark.parametrize("finishes", [False, True])
+def test_a_copy_that_another_task_still_writes_is_waited_for(
+    tmp_path: Path, warc_record: Make, warc_archive: Make, http_page: Make, finishes: bool
+) -> None:
+    """A worker of a killed driver lives on for a moment: it may die there, or finish the copy."""
+    (tmp_path / "x.warc.gz").write_bytes(archive(warc_record, warc_archive, http_page))
+    part = tmp_path / "copies" / "0.warc.part"
+    part.parent.mkdir()
+    other = part.open("wb")
+    fcntl.flock(other, fcntl.LOCK_EX)
+
+    def leave() -> None:
+        if finishes:
+            other.write((tmp_path / "x.warc.gz").read_bytes())
+            other.flush()
+            part.rename(part.with_suffix(".gz"))
+        other.close()
+
+    process_limiter.cache_clear()
+    with CommonCrawl(tmp_path) as server:
+        threading.Timer(0.5, leave).start()
+        fetched(server, tmp_path, "x.warc.gz")
+        assert len([entry for entry in server.log if entry.method == "GET"]) == (0 if finishes else 1)
+
+
+def test_a_copy_that_is_held_for_ever_is_one_line(
+    tmp_path: Path, warc_record: Make, warc_archive: Make, http_page: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.warc.gz").write_bytes(archive(warc_record, warc_archive, http_page))
+    monkeypatch.setattr(fetch_file_module, "HELD_WAIT_S", 0.3)
+    process_limiter.cache_clear()
+    (tmp_path / "copies").mkdir()
+    with CommonCrawl(tmp_path) as server, (tmp_path / "copies" / "0.warc.part").open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(FetchError, match="another process writes it"):
+            fetched(server, tmp_path, "x.warc.gz")
