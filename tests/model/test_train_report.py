@@ -47,8 +47,11 @@ function drawn(canvas) {
 }
 const timer = setInterval(() => {
   const documents = window.Bokeh ? Bokeh.documents : [];
-  if (!errors.length && (!documents.length || !documents.every((each) => each.is_idle))) return;
-  clearInterval(timer);
+  // A document enters the list when its own turn comes: idle ones alone do not say that all have come.
+  const figures = document.getElementById("figures");
+  const expected = figures ? JSON.parse(figures.textContent).length : Infinity;
+  const ready = documents.length >= expected && documents.every((each) => each.is_idle);
+  if (ready || errors.length) clearInterval(timer);
   const seen = { errors, documents: documents.length, drawn: canvases(document).filter(drawn).length };
   document.documentElement.dataset.seen = JSON.stringify(seen);
 }, 50);
