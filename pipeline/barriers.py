@@ -19,6 +19,7 @@ from . import (
     edits,
     index_source,
     line_rules,
+    needs,
     order,
     pii,
     presets,
@@ -36,7 +37,7 @@ from .pii import PiiConfig
 from .presets import QualityConfig
 from .progress import Progress
 from .repeated_lines import Search
-from .run import Engine
+from .run import Engine, Needs
 from .settings import RunConfig
 from .state import Marker, commit, forget, marked_parts, read_marker
 from .write import OutputConfig, ShardPlan
@@ -78,7 +79,7 @@ def repeated_run(job: Job, *, config: RunConfig, rows: int, lines: str) -> str:
     files: list[int] = []
     sums = dict.fromkeys(("lines", "hosts", "copies"), 0)
     count = partial(_count_lines, search=search)
-    for batch, (made_files, found) in _all(engine, count, batches(run / "state" / "order.arrow")):
+    for batch, (made_files, found) in _all(engine, count, batches(run / "state" / "order.arrow"), partial(needs.of_texts, search=search)):
         files.append(sum(files[-1:]) + made_files)
         sums = {kind: sums[kind] + found[kind] for kind in sums}
         progress.advance("repeated lines", batch.rows)
@@ -89,10 +90,11 @@ def repeated_run(job: Job, *, config: RunConfig, rows: int, lines: str) -> str:
         "copies": partial(_copied, search=search, ranges=ranges["copies"]),
     }
     for kind, function in by_kind.items():
-        for _ in _all(engine, function, range(ranges[kind])):
+        for _ in _all(engine, function, range(ranges[kind]), needs.of_range(search.work, f"{kind}-*", "large-*")):
             pass
     cut = partial(_cut_lines, search=search, owner=owner, made=made, files=[0, *files], ranges=ranges)
-    for batch, _ in _all(engine, cut, batches(run / "state" / "order.arrow")):
+    cutting = partial(needs.of_cutting, search=search)
+    for batch, _ in _all(engine, cut, batches(run / "state" / "order.arrow"), cutting):
         progress.advance("repeated lines", batch.rows)
     _sweep(run, "repeated_lines")
     shutil.rmtree(search.work)
@@ -125,8 +127,8 @@ def cluster_run(job: Job, *, config: RunConfig, rows: int, signatures: str, colu
     former_rows = index.rows if index else 0
     progress.begin("clusters", (STEPS_VERIFIED if config.dedup.verify else STEPS_UNVERIFIED) * rows)
 
-    def everywhere(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        yield from (found for _, found in _all(engine, function, items))
+    def everywhere(function: Callable[[T], R], items: Iterable[T], step: str) -> Iterator[R]:
+        yield from (found for _, found in _all(engine, function, items, needs.of_cluster_step(task, run, step)))
         progress.advance("clusters", rows)
 
     def gather() -> Iterator[Batch]:
@@ -141,13 +143,14 @@ def cluster_run(job: Job, *, config: RunConfig, rows: int, signatures: str, colu
     tally = {name: found.get(name, 0) for name in ("documents", "same_text", "same_url", "compared", "cut")}
     tally["documents"] -= sum(int(piece["documents"]) for piece in index.head["pieces"]) if index else 0
     spans = [range(batch.first_row, batch.first_row + batch.rows) for batch in gather()]
+    assigning = partial(needs.of_assigning, job=task)
     if rows:
-        for _ in _all(engine, partial(_count_former, task=task, spans=spans), former):
+        for _ in _all(engine, partial(_count_former, task=task, spans=spans), former, assigning):
             pass
     assign = partial(
         _assign, run=run, owner=owner, task=task, spans=spans, made=made, tally=tally, former=len(former)
     )  # fmt: skip
-    for batch, _ in _all(engine, assign, fresh()):
+    for batch, _ in _all(engine, assign, fresh(), assigning):
         progress.advance("clusters", batch.rows)
     _sweep(run, "clusters")
     shutil.rmtree(place)
@@ -208,18 +211,21 @@ def decide_run(job: Job, *, config: RunConfig, rows: int, columns: str) -> str:
     ranges = max(1, -(-rows // decide.RANGE_CANDIDATES))
     count = shared = 0
     find = partial(_candidates, run=run, work=work, quality=config.quality, ranges=ranges)
-    for batch, found in _all(engine, find, batches(run / "state" / "order.arrow")):
+    for batch, found in _all(engine, find, batches(run / "state" / "order.arrow"), partial(needs.of_candidates, run=run)):
         count, shared = count + 1, shared + found
         progress.advance("decide", batch.rows)
     if shared:
-        for _ in _all(engine, partial(_rank, work=work, count=count), range(ranges)):
+        ranking = needs.of_range(work, "candidates-*-{:04d}.arrow")
+        for _ in _all(engine, partial(_rank, work=work, count=count), range(ranges), ranking):
             pass
     each = partial(
         _decide, run=run, owner=owner, work=work, quality=config.quality, ranges=ranges if shared else 0, made=made,
         samples=config.output.audit_samples, keep=config.dedup.keep,
     )  # fmt: skip
-    for batch, _ in _all(engine, each, batches(run / "state" / "order.arrow")):
+    deciding = partial(needs.of_deciding, run=run, work=work)
+    for batch, _ in _all(engine, each, batches(run / "state" / "order.arrow"), deciding):
         progress.advance("decide", batch.rows)
+    engine.bring([work / "audit-*.json"])
     audit.merge_samples(run, work, count, config.output.audit_samples)
     _sweep(run, "decisions")
     shutil.rmtree(work)
@@ -245,7 +251,7 @@ def write_run(job: Job, *, config: RunConfig) -> None:
 
     progress.begin("write", 0)
     writing = partial(_write, run=run, owner=owner, config=config.output, masking=config.pii)
-    for _, rows in _all(engine, writing, missing()):
+    for _, rows in _all(engine, writing, missing(), partial(needs.of_shard, run=run)):
         progress.advance("write", 1, documents=rows)
     for name in marked_parts(run, "write"):
         if name not in planned:
@@ -254,9 +260,11 @@ def write_run(job: Job, *, config: RunConfig) -> None:
     progress.end("write")
 
 
-def _all(engine: Engine, function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
+def _all(
+    engine: Engine, function: Callable[[T], R], items: Iterable[T], needs_of: Callable[[T], Needs]
+) -> Iterator[tuple[T, R]]:
     """Items with their results; a barrier cannot go on without all of them."""
-    for outcome in engine.map(function, items):
+    for outcome in engine.map(function, items, needs=needs_of):
         if outcome.error is not None:
             raise RunError(f"{outcome.error}; type the same command again to go on from here")
         yield outcome.item, outcome.result  # type: ignore[misc]

@@ -36,8 +36,8 @@ __all__ = ["VERSION", "Clustering", "Everywhere", "Hashed", "Signed", "Source", 
 
 VERSION = 2
 
-Everywhere = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-"""A function of every item, on all workers: the results, in order."""
+Everywhere = Callable[[Callable[[Any], Any], Iterable[Any], str], Iterable[Any]]
+"""A function of every item of a step (its name comes last), on all workers: the results, in order."""
 
 
 def find_clusters(job: Clustering, batches: Callable[[], Iterable[Batch]], everywhere: Everywhere) -> dict[str, int]:
@@ -97,7 +97,7 @@ class _Steps:
         """Do what is missing of a step; the sums of what its items found."""
         (self._job.work / name).mkdir(parents=True, exist_ok=True)
         sums: Counter[str] = Counter()
-        for found in self._everywhere(partial(_once, job=self._job, name=name, function=function), items):
+        for found in self._everywhere(partial(_once, job=self._job, name=name, function=function), items, name):
             self.cells += np.array(found.pop("cells", 0), np.int64)
             sums.update(found)
         self._sums[name], self._on_disk[name] = sums, sums["disk_bytes"]
@@ -125,6 +125,7 @@ def _once(item: tuple[int, Any], job: Clustering, name: str, function: steps.Ste
     folder = job.work / name
     result = folder / f"{number:06d}.json"
     if not result.exists():
+        folder.mkdir(parents=True, exist_ok=True)
         write_atomic(result, canonical_json(function(job, folder, number, what)))
         # Arrow keeps what it has freed; a worker's limit counts it.
         pa.default_memory_pool().release_unused()

@@ -41,16 +41,9 @@ _LONE_CHARACTER = re.compile(
     r"|&#[xX]?[0-9a-fA-F]{3,6};)(?=\s*<)"
 )
 _READING = re.compile(r"<(rtc|rt|rp)\b[^<>]*>[^<]*(?:</\1\s*>)?", re.IGNORECASE)
-_TAG_STEP = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9]*+)([^<>]*+)>")
 _LONG_TAG = re.compile(rb"<[a-zA-Z][^<>]{200,}")
 _QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
 _BEFORE_ATTRIBUTE = re.compile(rb"(?<![\s/])[\s/]++[^\s/=]")
-# Elements that hold nothing, or that the parser closes by itself when the next one opens.
-_UNNESTED = frozenset(
-    b"area base br col embed hr img input link meta param source track wbr "
-    b"p li dt dd tr td th option thead tbody".split()
-)
-_COMMON_UNNESTED = tuple(b"<" + name + end for name in b"br p li dt dd tr td th img".split() for end in (b">", b" "))
 
 
 class ExtractConfig(Section):
@@ -143,44 +136,27 @@ def clean_text(text: str) -> str:
 def refusal(payload: bytes, limits: ExtractConfig) -> str | None:
     """Why a page must not reach a parser: "too_many_nodes", "too_many_attributes", "too_deep", or None.
 
-    Reads bytes and builds no tree. Depth is estimated from tags alone: elements that close by themselves do not count,
-    and a closing tag closes one element.
+    Reads bytes and builds no tree: depth is estimated from tags alone, as `markup_sizes` does.
 
     >>> refusal(b"<div>" * 3000, ExtractConfig())
     'too_deep'
     """
-    n_tags = payload.count(b"<")
+    from .markup_kernels import markup_sizes
+
+    n_tags, longest_tag_bytes, depth = markup_sizes(payload)
     if n_tags > limits.max_nodes:
         return "too_many_nodes"
-    if _has_long_tag(payload, limits.max_attributes):
+    # An attribute takes two bytes and more.
+    if longest_tag_bytes >= 2 * limits.max_attributes and _has_many_attributes(payload, limits.max_attributes):
         return "too_many_attributes"
-    return "too_deep" if n_tags > limits.max_depth and _is_deep(payload, limits.max_depth) else None
+    return "too_deep" if depth > limits.max_depth else None
 
 
-def _has_long_tag(payload: bytes, max_attributes: int) -> bool:
-    if max(map(len, payload.split(b"<"))) < 2 * max_attributes:  # an attribute takes two bytes and more
-        return False
+def _has_many_attributes(payload: bytes, max_attributes: int) -> bool:
     for tag in _LONG_TAG.finditer(payload):
         bare = _QUOTED.sub(b"", tag[0])
         if len(_BEFORE_ATTRIBUTE.findall(bare)) > max_attributes:
             return True
-    return False
-
-
-def _is_deep(payload: bytes, max_depth: int) -> bool:
-    n_starts = payload.count(b"<") - payload.count(b"</")
-    if n_starts <= max_depth or n_starts - sum(map(payload.count, _COMMON_UNNESTED)) <= max_depth:
-        return False
-    depth = 0
-    for is_end, name, rest in _TAG_STEP.findall(payload):
-        if name.lower() in _UNNESTED:
-            continue
-        if is_end:
-            depth = max(0, depth - 1)
-        elif not rest.endswith(b"/"):
-            depth += 1
-            if depth > max_depth:
-                return True
     return False
 
 

@@ -13,11 +13,11 @@ from .manifest import file_entry
 from .settings import MAP_STAGES
 from .state import Marker, marked_parts, read_marker, remove_temporaries
 
-__all__ = ["PART_STAGES", "all_files", "remove_leftovers", "totals"]
+__all__ = ["DATA_STAGES", "PART_STAGES", "all_files", "remove_leftovers", "totals"]
 
 PART_STAGES = (*MAP_STAGES, "repeated_lines", "clusters", "decisions")
 
-_DATA = {
+DATA_STAGES = {
     "documents": "read",
     "audit": "read",
     "edits/line_rules": "line_rules",
@@ -31,8 +31,13 @@ _DATA = {
 """Folders and the stage whose markers name their files."""
 
 
-def totals(run: Path, parts: Callable[[], Iterable[str]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Sums over the markers' tallies, and the pages whose fate may differ on another machine."""
+def totals(
+    run: Path, parts: Callable[[], Iterable[str]], bring: Callable[[Iterable[Path]], None]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Sums over the markers' tallies, and the pages whose fate may differ on another machine.
+
+    `bring` makes files readable here (`Engine.bring`).
+    """
     read: Counter[str] = Counter()
     reasons: Counter[tuple[str, str]] = Counter()
     alone: Counter[tuple[str, str]] = Counter()
@@ -41,6 +46,7 @@ def totals(run: Path, parts: Callable[[], Iterable[str]]) -> tuple[dict[str, Any
     for marker in _markers(run, "read", parts()):
         read.update(marker.tally)
         if marker.tally.get("quarantined"):
+            bring([run / "audit" / f"{marker.part}.parquet"])
             quarantined += _quarantined(run, marker.part)
     clusters: Counter[str] = Counter()
     for marker in _markers(run, "clusters", parts()):
@@ -108,7 +114,7 @@ def remove_leftovers(run: Path) -> None:
         for name in _names(run / "state" / folder):
             if name.startswith("."):
                 (run / "state" / folder / name).unlink()
-    for folder, stage in _DATA.items():
+    for folder, stage in DATA_STAGES.items():
         for name in _names(run / folder):
             path = f"{folder}/{name}"
             marker = None if name.startswith(".") else read_marker(run, stage, name.rpartition(".")[0])

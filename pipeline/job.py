@@ -13,7 +13,7 @@ from seimai.config import dump_toml, load_config
 from seimai.errors import ConfigError, RunError
 from seimai.files import canonical_json, fingerprint, write_atomic
 
-from . import manifest
+from . import manifest, needs
 from .barriers import Job, cluster_run, decide_run, repeated_run, write_run
 from .canaries import Canary, CanaryVerdict, canary_errors, canary_warnings, gather_canaries, send_canaries
 from .dedup_index import open_index
@@ -263,7 +263,8 @@ class _Job:
         """Take parts through map stages; `name` is what the progress bar calls them."""
         sizes = [source.size for source in self.sources]
         self.progress.begin(name, 0 if UNKNOWN in sizes else sum(sizes))
-        for outcome in self.engine.map(work_parts, _bundles(self._tasks(name, parts, fingerprints, stages))):
+        bundles = _bundles(self._tasks(name, parts, fingerprints, stages))
+        for outcome in self.engine.map(work_parts, bundles, needs=needs.of_parts):
             if outcome.result is None:
                 self._map_singly(name, outcome.item, outcome.error)
             else:
@@ -273,7 +274,8 @@ class _Job:
 
     def _map_singly(self, name: str, tasks: tuple[PartTask, ...], error: str | None) -> None:
         """Find the part that failed among those it was bundled with."""
-        alone = [Outcome(tasks[0], None, error)] if len(tasks) == 1 else self.engine.map(work_part, tasks)
+        single = len(tasks) == 1
+        alone = [Outcome(tasks[0], None, error)] if single else self.engine.map(work_part, tasks, needs=needs.of_part)
         for outcome in alone:
             if outcome.error is not None:
                 self._fail(outcome.item.part, outcome.error)
@@ -303,7 +305,7 @@ class _Job:
                 if expected is not None and expected > 0 and first != wanted:
                     self._change()
                     task = PartTask(self.out, self.owner, part, self.config, fingerprints, stages, expected)
-                    summary = self.engine.run_one(work_part, task)
+                    summary = self.engine.run_one(work_part, task, needs.of_part)
                     first, after = summary.first_offset, summary.next_offset
                 expected = after if first is not None else expected
 
@@ -337,7 +339,7 @@ class _Job:
             head = manifest.manifest_head(self.out)
             return RunSummary(self.out, head["totals"], head["failed_parts"], changed=False)
         self._change()
-        found, quarantined = totals(self.out, self._names)
+        found, quarantined = totals(self.out, self._names, self.engine.bring)
         self.progress.begin("manifest", 1)
         head = {
             "seimai": __version__,

@@ -3,6 +3,7 @@
 Masking never leaves anything to be found: what replaces an address or a number belongs to nobody.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from typing import get_args
 
@@ -17,7 +18,7 @@ from .pii_rules import KINDS, Kind, PiiMatch, find_addresses, find_ipv6, find_ma
 
 __all__ = ["PII_SCHEMA", "PII_SIGNALS", "VERSION", "PiiConfig", "count_pii", "find_pii", "mask_pii"]
 
-VERSION = 1
+VERSION = 2
 
 PII_SCHEMA = pa.schema(
     [
@@ -35,6 +36,8 @@ PII_SIGNALS = {f"n_pii_{kind}": kind for kind in KINDS}
 DEFAULT: tuple[Kind, ...] = ("email", "ip", "phone", "my_number", "card")
 LEFT_BYTES, RIGHT_BYTES = 240, 260
 """What is looked at around a candidate: words that name it, and the rest of an address."""
+LABEL_CHARS = 6
+"""Characters behind a number that say whether it ends there: a joined label (https:), or more digits."""
 
 
 class PiiConfig(Section):
@@ -143,9 +146,10 @@ def _from_candidates(array: pa.Array) -> list[Row]:
             found = [mail] if mail else []
         elif kind == ADDRESS_V6:
             token = right[: stop - start]
-            found = [PiiMatch("ip", begin, begin + len(token), "2001:db8::1")] if find_ipv6(token) else []
+            cut = re.match(r"\.[0-9]", right[len(token) :])  # ::ffff:8.8.8.8 holds another address than its beginning
+            found = [PiiMatch("ip", begin, begin + len(token), "2001:db8::1")] if find_ipv6(token) and not cut else []
         else:
-            number = right[: len(data[start:stop].tobytes().decode()) + 2]
+            number = right[: len(data[start:stop].tobytes().decode()) + LABEL_CHARS]
             found = list(find_numbers(left + number, begin))
         rows += [(text, m.kind, m.start - begin + char, m.end - begin + char, m.replacement) for m in found]
     return rows

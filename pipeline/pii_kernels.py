@@ -75,7 +75,7 @@ def _scan(data: NDArray[np.uint8], ends: NDArray[np.int64], present: NDArray[np.
         at = first
         while at < last:
             byte = data[at]
-            kind, start, stop = int64(-1), at, at + 1
+            kind, start, stop, behind = int64(-1), at, at + 1, at + 1
             if 0x30 <= byte <= 0x39:
                 kind, stop = _number(data, at, last)
             elif byte == 0xEF and data[at + 1] == 0xBC:
@@ -86,12 +86,13 @@ def _scan(data: NDArray[np.uint8], ends: NDArray[np.int64], present: NDArray[np.
             elif byte == 0x40:
                 kind, stop = _mail(data, at, at + 1, first, last)
             elif byte == 0x3A:
-                kind, start, stop = _colons(data, at, first, last)
+                kind, start, stop, behind = _colons(data, at, first, last)
             if kind >= 0:
                 if found < room:
                     out[0, found], out[1, found], out[2, found], out[3, found] = text, kind, start, stop
                 found += 1
-            at = max(stop, at + 1)
+            # A number may begin behind the last colon: TEL:03-1234-5678.
+            at = behind if byte == 0x3A else max(stop, at + 1)
     return found
 
 
@@ -118,22 +119,23 @@ def _mail(data: NDArray[np.uint8], at: int, behind: int, first: int, last: int) 
     if at == first or behind >= last:
         return int64(-1), behind
     before, after = data[at - 1], data[behind]
-    joined = before >= 0x80 or before == 0x5F or before == 0x2B or before == 0x2D
+    joined = before >= 0x80 or before == 0x5F or before == 0x2B or before == 0x2D or before == 0x2E
     joined = joined or 0x30 <= before <= 0x39 or 0x61 <= before | 0x20 <= 0x7A
     goes_on = after == 0xEF or 0x30 <= after <= 0x39 or 0x61 <= after | 0x20 <= 0x7A
     return (MAIL if joined and goes_on else int64(-1)), behind
 
 
 @jit
-def _colons(data: NDArray[np.uint8], at: int, first: int, last: int) -> tuple[int, int, int]:
-    """Kind, start and end of the hexadecimal digits and colons around the colon here."""
-    start, stop, colons = at, at, int64(0)
+def _colons(data: NDArray[np.uint8], at: int, first: int, last: int) -> tuple[int, int, int, int]:
+    """Kind, start and end of the hexadecimal digits and colons around the colon here, and the end of the last colon."""
+    start, stop, behind, colons = at, at, at + 1, int64(0)
     while start > first and at - start < 4 and _is_hex(data[start - 1]):
         start -= 1
     while stop < last and (data[stop] == 0x3A or _is_hex(data[stop])):
-        colons += data[stop] == 0x3A
         stop += 1
-    return (ADDRESS_V6 if colons >= 2 else int64(-1)), start, stop
+        if data[stop - 1] == 0x3A:
+            colons, behind = colons + 1, stop
+    return (ADDRESS_V6 if colons >= 2 else int64(-1)), start, stop, behind
 
 
 @jit

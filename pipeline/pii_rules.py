@@ -26,8 +26,11 @@ class PiiMatch(NamedTuple):
 _FOLDED = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _FOLDED |= {ord(mark): ord("-") for mark in "‐‑‒–—―−ーｰ"} | {0x3000: 0x20, 0xA0: 0x20}
 
-_BEFORE = r"(?<![0-9A-Za-z_.,-])"
-_BEHIND = r"(?![0-9A-Za-z_]|[-.,][0-9])"
+_BEFORE = r"(?<![0-9A-Za-z_])(?<![0-9A-Za-z][.-])(?<![0-9],)"
+_BEHIND = r"(?![0-9A-Za-z_]|[-.][0-9]|,[0-9]{3}(?![0-9-]))"
+_BEFORE_PHONE = rf"(?:{_BEFORE}|(?<=[0-9],)(?=0)|(?<=(?i:tel|fax))|(?<=(?i:phone))|(?<=(?i:tel|fax)[.-])|(?<=(?i:phone)[.-]))"
+_BEHIND_PHONE = r"(?![0-9_]|(?!(?i:tel|fax|e?-?mail|https?:))[A-Za-z]|[-.][0-9]|,[0-9]{3}(?![0-9-]))"
+"""A label may touch a telephone number on either side, as on pages whose cells were joined: TEL.03-…FAX.03-…"""
 _JOIN = r"(?: ?- ?|[ .])"
 _AREAS = (
     *(("0[346]", 4, 4), ("0[1-9][0-9]", 3, 4), ("0[0-9]{3}", 2, 4), ("0[0-9]{4}", 1, 4), ("0[2-9]0", 4, 4)),
@@ -50,21 +53,21 @@ def _japanese(prefix: str) -> str:
 _PHONE = re.compile(
     "|".join(
         (
-            _BEFORE + _japanese("") + _BEHIND,
-            r"(?<![0-9A-Za-z_.])" + _japanese(r"\(?\+ ?81\)?[ .-]?") + _BEHIND,
-            r"(?<![0-9A-Za-z_.])\+ ?[1-9](?:(?:[ .-]|[ -]?\(|\)[ -]?)?[0-9]){8,14}" + _BEHIND,
-            _BEFORE + r"(?:1[ .-])?(?:\([2-9][0-9]{2}\)[ -]?|[2-9][0-9]{2}[-.])[0-9]{3}[-. ][0-9]{4}" + _BEHIND,
-            _BEFORE + r"0[5-9]0[0-9]{8}" + _BEHIND,
+            _BEFORE_PHONE + _japanese("") + _BEHIND_PHONE,
+            r"(?<![0-9A-Za-z_.])" + _japanese(r"\(?\+ ?81\)?[ .-]?") + _BEHIND_PHONE,
+            r"(?<![0-9A-Za-z_.])\+ ?[1-9](?:(?:[ .-]|[ -]?\(|\)[ -]?)?[0-9]){8,14}" + _BEHIND_PHONE,
+            _BEFORE_PHONE + r"(?:1[ .-])?(?:\([2-9][0-9]{2}\)[ -]?|[2-9][0-9]{2}[-.])[0-9]{3}[-. ][0-9]{4}" + _BEHIND_PHONE,
+            _BEFORE_PHONE + r"0[5-9]0[0-9]{8}" + _BEHIND_PHONE,
         )
     )
 )
-_NAMED_PHONE = re.compile(_BEFORE + r"(?:0[1-9][0-9]{8}|(?:1 )?[2-9][0-9]{2} [0-9]{3} [0-9]{4})" + _BEHIND)
+_NAMED_PHONE = re.compile(_BEFORE_PHONE + r"(?:0[1-9][0-9]{8}|(?:1 )?[2-9][0-9]{2} [0-9]{3} [0-9]{4})" + _BEHIND_PHONE)
 """Forms that say too little by themselves: they count behind a word for telephone."""
 _PHONE_WORD = re.compile(r"tel|fax|phone|mobile|cell|call|dial|電話|携帯|連絡先|直通|ダイヤル|ファックス|[☎℡📞]", re.I)
 _OTHER_NUMBER = re.compile(
     r"\b(?:isbn|issn|jan|ean|upc|doi|sku|asin|serial|tracking|patent"
     r"|(?:order|invoice|part|model|product|account|item|case|lot) ?(?:no|num|id|code|#))"
-    r"|品番|型番|型式|製番|商品|注文|受注|発注|伝票|追跡|荷物|整理番号|管理番号|口座|会員|特許|コード",
+    r"|(?:商品|注文|受注|発注|荷物|整理|管理|会員|合わ?せ) ?(?:番号|no|id|[№#])|品番|型番|型式|製番|伝票|追跡|口座|特許|コード",
     re.I,
 )
 _ADDRESS_OF_PAGE = re.compile(r"(?:https?://|www\.|doi\.org/)[!-~]*$", re.I)
@@ -75,19 +78,19 @@ _ISSUERS = (
     *((re.compile(r"3[47]"), (15,)), (re.compile(r"35(?:2[89]|[3-8])"), (16,)), (re.compile(r"30[0-5]|3[68]"), (14,))),
     *((re.compile(r"6011|64[4-9]|65"), (16,)), (re.compile(r"62"), (16, 17, 18, 19))),
 )
-_MY_NUMBER = re.compile(r"(?<![0-9A-Za-z_.,-])(?<![0-9] )[0-9]{4}([ -]?)[0-9]{4}\1[0-9]{4}" + _BEHIND + r"(?! [0-9])")
+_MY_NUMBER = re.compile(_BEFORE + r"(?<![0-9] )[0-9]{4}([ -]?)[0-9]{4}\1[0-9]{4}" + _BEHIND + r"(?! [0-9])")
 _MY_NUMBER_WORD = re.compile(r"マイナンバ|個人番号|my ?number|individual number", re.I)
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-_IP = re.compile(rf"(?<![0-9A-Za-z_.,-]){_OCTET}(?:\.{_OCTET}){{3}}(?![0-9A-Za-z_]|[-.][0-9])")
+_IP = re.compile(rf"{_BEFORE}{_OCTET}(?:\.{_OCTET}){{3}}(?![0-9A-Za-z_]|[-.][0-9])")
 _IP_WORD = re.compile(r"\bip|アドレス|address|\bdns|\bping|接続元|アクセス元|://", re.I)
 _IP_DIGITS = 8
 """Shorter ones are chapters and versions as a rule (4.10.19.2): they count behind a word for IP addresses."""
 _VERSION = re.compile(
     r"(?:\bv|\bver\.?|versions?|release|build|rev\.?|section|chapter|バージョン|版|第|章|節|§|(?<!/)/)[ :=]{0,2}$", re.I
 )
-_LOCAL = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._%+'-]{0,63}")  # backwards
+_LOCAL = re.compile(r"[A-Za-z0-9_.+-][A-Za-z0-9._%+'-]{0,63}")  # backwards
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DOMAIN = re.compile(rf"(?:{_LABEL}\.){{1,6}}[A-Za-z]{{2,24}}(?![A-Za-z0-9])")
+_DOMAIN = re.compile(rf"(?:{_LABEL}\.){{1,6}}(?:xn--[A-Za-z0-9-]{{1,58}}[A-Za-z0-9]|[A-Za-z]{{2,24}})(?![A-Za-z0-9])")
 _NOBODY = re.compile(r"(?:^|\.)(?:example(?:\.(?:com|net|org|edu|jp|co\.jp))?|test|invalid|localhost|local)$", re.I)
 _FILE = re.compile(r"\.(?:png|jpe?g|gif|svg|webp|css|js|html?|php|pdf|mp[34]|json|xml|txt|zip)$", re.I)
 _PREFECTURE = "東京都|北海道|大阪府|京都府|[^\\s\\d、。都道府県]{2,3}県"

@@ -7,19 +7,20 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from seimai.errors import RunError, SeimaiError
 
 from .rate import Answer, Ask, Limiter
 
-__all__ = ["PAUSE", "Engine", "Outcome", "limiter_here", "process_limiter"]
+__all__ = ["PAUSE", "RETRIES", "Engine", "Needs", "Outcome", "limiter_here", "process_limiter"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -62,6 +63,16 @@ class Outcome(Generic[T, R]):
     error: str | None
 
 
+class Needs(NamedTuple):
+    """Files of a run directory that a task reads, those there are; the last name of a path may have wildcards.
+
+    Of `sizes` it looks at the sizes only.
+    """
+
+    files: Sequence[Path] = ()
+    sizes: Sequence[Path] = ()
+
+
 class Engine:
     """Runs functions on a LocalCluster, on a cluster that stands already, or (`workers=0`) in this process.
 
@@ -97,9 +108,17 @@ class Engine:
             self._start()
 
     def map(
-        self, function: Callable[[T], R], items: Iterable[T], *, retries: int = RETRIES, priority: int = 0
+        self,
+        function: Callable[[T], R],
+        items: Iterable[T],
+        *,
+        retries: int = RETRIES,
+        priority: int = 0,
+        needs: Callable[[T], Needs] | None = None,
     ) -> Iterator[Outcome[T, R]]:
         """`function` of every item, in the order of the items; a few per worker are under way at any time.
+
+        `needs` names the files that an item's task reads of a run directory; nobody asks where workers share a disk.
 
         Where `items` gives PAUSE, nothing more is there yet: what is under way is looked after meanwhile.
         An item whose task fails, or kills its worker, is tried again; what fails still is an Outcome with its error.
@@ -143,6 +162,9 @@ class Engine:
         finally:
             client.cancel([future for _, future in waiting], force=True)
 
+    def bring(self, paths: Iterable[Path]) -> None:
+        """Make files of a run directory (patterns) readable for the driver: on a disk they are."""
+
     def results(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """`function` of every item like the builtin `map`; what fails is told by a RunError when the rest is done."""
         failed = 0
@@ -157,9 +179,9 @@ class Engine:
                 f"{failed} tasks failed, the first with {first}; the rest is done, type the same command again for them"
             )
 
-    def run_one(self, function: Callable[[T], R], item: T) -> R:
+    def run_one(self, function: Callable[[T], R], item: T, needs: Callable[[T], Needs] | None = None) -> R:
         """`function` of one item on the cluster; raises RunError when it fails for good."""
-        outcome = next(iter(self.map(function, [item])))
+        outcome = next(iter(self.map(function, [item], needs=needs)))
         if outcome.error is not None:
             raise RunError(outcome.error)
         return outcome.result  # type: ignore[return-value]

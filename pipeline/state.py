@@ -23,9 +23,11 @@ __all__ = [
     "Marker",
     "commit",
     "forget",
+    "holder_lives",
     "lock",
     "marked_parts",
     "owned_by",
+    "process_start",
     "read_marker",
     "remove_marker",
     "remove_temporaries",
@@ -147,7 +149,7 @@ def lock(run: Path) -> Iterator[str]:
     """
     path = run / "lock.json"
     owner = secrets.token_hex(16)
-    value = {"owner": owner, "host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
+    value = {"owner": owner, "host": socket.gethostname(), "pid": os.getpid(), "started": process_start(os.getpid())}
     mine = path.with_name(f".lock.{owner}.tmp")
     mine.write_text(json.dumps(value), encoding="utf-8")
     try:
@@ -196,7 +198,7 @@ def _take_over(path: Path, run: Path) -> None:
     except FileNotFoundError:
         return
     # A lock is put in place whole, so no process of ours holds an unreadable one.
-    if held and _lives(held, age_s):
+    if held and holder_lives(held, age_s):
         raise RunError(
             f"{run}: another run works here (process {held['pid']} on {held['host']}); wait for it or use another --out"
         )
@@ -210,9 +212,10 @@ def _take_over(path: Path, run: Path) -> None:
     claimed.unlink()
 
 
-def _lives(held: dict[str, Any], age_s: float) -> bool:
+def holder_lives(held: dict[str, Any], age_s: float) -> bool:
+    """Whether who holds a lock lives: looked up on the same machine, else judged by the age of its last sign."""
     if held["host"] == socket.gethostname():
-        return bool(held["started"] != "" and _started(held["pid"]) == held["started"])
+        return bool(held["started"] != "" and process_start(held["pid"]) == held["started"])
     return age_s < STALE_S
 
 
@@ -224,12 +227,12 @@ def remove_temporaries(run: Path) -> None:
             held = _read_lock(path) if path.name.startswith(".lock.") else {}
         except FileNotFoundError:
             continue
-        claimed = path.name.startswith(".lock.") and (_lives(held, age_s) if held else age_s < STALE_S)
+        claimed = path.name.startswith(".lock.") and (holder_lives(held, age_s) if held else age_s < STALE_S)
         if not claimed and path.is_file():
             path.unlink(missing_ok=True)
 
 
-def _started(pid: int) -> str:
+def process_start(pid: int) -> str:
     """Start time of a process in clock ticks, so that a reused number is no living owner; empty when it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[19]

@@ -19,6 +19,8 @@ __all__ = ["ByteSlice", "Slice", "as_strings", "byte_slices", "int64", "jit", "s
 SLICE_BYTES = 4 << 20
 """Text decoded at once, in UTF-8 bytes: five bytes of memory per character stay near the cache."""
 
+TEXT_TYPES = (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.null())
+
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -52,11 +54,26 @@ class Slice(NamedTuple):
 
 
 def as_strings(texts: Sequence[str | None] | pa.Array | pa.ChunkedArray) -> pa.Array:
-    """One large_string array, whatever the texts came in."""
-    array = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else pa.array(texts, pa.large_string())
-    if isinstance(array, pa.ChunkedArray):
-        array = array.cast(pa.large_string()).combine_chunks()
-    return array.cast(pa.large_string())
+    """One large_string array, whatever the texts came in; TypeError for a single str and for an array of no strings.
+
+    UTF-8 has no surrogates: two that belong together become their character, others U+FFFD, as browsers read them.
+    """
+    if isinstance(texts, str):
+        raise TypeError(f"texts: one str ({texts[:20]!r}); give a sequence of texts, as [text]")
+    if not isinstance(texts, pa.Array | pa.ChunkedArray):
+        try:
+            return pa.array(texts, pa.large_string())
+        except UnicodeEncodeError:
+            return pa.array([text and _without_surrogates(text) for text in texts], pa.large_string())
+    values = texts.type.value_type if pa.types.is_dictionary(texts.type) else texts.type
+    if values not in TEXT_TYPES:
+        raise TypeError(f"texts: an Arrow array of {texts.type}; give strings")
+    array = texts.cast(pa.large_string())
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _without_surrogates(text: str) -> str:
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def slices(array: pa.Array, share: int = 1) -> Iterator[Slice]:

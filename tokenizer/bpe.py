@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .counts import flat_counts
 from .cut import cut_words, whole_words
-from .merge_loop import CONTINUATION, merge_loop
+from .merge_loop import CONTINUATION, NO_PAIRS, merge_loop
 from .vocabulary import BYTE_ORDER
 from .words import words_of
 
@@ -64,7 +64,7 @@ def learn_merges(
         words = words_of(data, pieces, 256 + n_merges)
         del pieces
         limit = max_token_chars or NO_LIMIT
-        merges, _ = merge_loop(words, missing[BYTE_ORDER], chars[BYTE_ORDER], n_merges, threshold, limit)
+        merges, _ = merge_loop(words, missing[BYTE_ORDER], chars[BYTE_ORDER], n_merges, threshold, limit, NO_PAIRS)
         if len(merges) == n_merges or threshold == min_count:
             return np.where(merges < 256, BYTE_ORDER[np.minimum(merges, 255)], merges).astype(np.int32)
         threshold = max(min_count, threshold // RETRY_DIVISOR)

@@ -31,6 +31,8 @@ VERSION = 1
 MAX_LANGS = 15
 """Languages with a column of their own, those with the most bytes; the rest is counted together as `other`."""
 MAX_HOST_CAP = 1 << 20
+RANGES = "arrow"
+"""Kind of the files of merged ranges, part of their fingerprints."""
 WORK_FOLDERS = ("survey", "runs", "merged", "state")
 
 
@@ -140,7 +142,7 @@ class _Job:
         runs = [self._marker("count", item.part).fingerprint for item in items]
         ranges = cut_ranges([self.out / name for name in names])
         return [
-            Span(f"{number:05d}", bounds, names, fingerprint([mark, runs, [repr(bound) for bound in bounds]]))
+            Span(f"{number:05d}", bounds, names, fingerprint([mark, RANGES, runs, [repr(bound) for bound in bounds]]))
             for number, bounds in enumerate(ranges)
         ]
 
@@ -166,7 +168,7 @@ class _Job:
         if not self.settings.balance.natural:
             of_each, bits = weights(mass, self._parts(found, plan.langs), largest)
         path = self.out / FILE
-        tables = (_read(self.out / f"merged/{span}.parquet") for span in spans)
+        tables = (_range_read(self.out / f"merged/{span}.arrow") for span in spans)
         n_pretokens = write_table(path, (weighted(table, of_each, bits) for table in tables))
         tallies = [self._marker("count", part).tally for part in parts]
         manifest = {
@@ -195,6 +197,11 @@ class _Job:
 def _read(path: Path) -> pa.Table:
     with pq.ParquetFile(path) as file:
         return file.read()
+
+
+def _range_read(path: Path) -> pa.Table:
+    with pa.OSFile(str(path)) as file:
+        return pa.ipc.open_file(file).read_all()
 
 
 def _check(settings: CountSettings) -> None:

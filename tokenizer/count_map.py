@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from .count_kernels import COUNT, DOCUMENTS, KEY, add_tokens, empty_pairs, empty_types
 from .count_sample import ALL, keys
-from .count_split import Cut, cutter
-from .split import pieces
+from .count_split import Cut, cut_long, cutter
 
 __all__ = ["NO_HOST", "OTHER", "RUN", "choose", "count_runs"]
 
@@ -94,10 +93,10 @@ class _Sums:
     ) -> None:
         """Count some texts of documents `numbers`; a long one comes alone and is cut between pre-tokens."""
         by_text = [np.array(values, np.int64) for values in (numbers, owners, limits)]
-        parts = [[piece] for piece in pieces(texts[0], pattern, CALL_CHARS)] if len(texts) == 1 else [texts]
+        parts = cut_long(texts[0], pattern, cut, CALL_CHARS) if len(texts) == 1 else [cut(texts)]
         for part in parts:
             self.types, self.pairs, self.n_types, self.n_pairs = add_tokens(
-                self.types, self.pairs, self.n_types, self.n_pairs, *cut(part), *by_text
+                self.types, self.pairs, self.n_types, self.n_pairs, *part, *by_text
             )
 
     def run(self) -> pa.Table:

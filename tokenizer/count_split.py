@@ -4,7 +4,7 @@ The kernel walks over code points with the alternatives of `split.py` written ou
 expression. Any other pattern is cut by the expression itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from itertools import chain
 from typing import Any
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from . import split_ranges as ranges
 from .counts import finder
-from .split import DIGITS, NEWLINES_AFTER_SYMBOLS, PHRASE_RUN, SPACE_RUN, SYMBOL_RUN, WORD_RUN, split_pattern
+from .split import DIGITS, NEWLINES_AFTER_SYMBOLS, PHRASE_RUN, SPACE_RUN, SYMBOL_RUN, WORD_RUN, pieces, split_pattern
 
-__all__ = ["Cut", "cutter"]
+__all__ = ["Cut", "cut_long", "cutter"]
 
 Array = NDArray[Any]
 Cut = Callable[[list[str]], tuple[Array, Array, Array]]
@@ -31,6 +31,9 @@ TABLES = (
 WORDS = KANJI | HIRAGANA | KATAKANA | LETTER | DIGIT
 BLANK, APOSTROPHE, CURLY = 0x20, 0x27, 0x2019
 LINE_FEED, RETURN = 0xA, 0xD
+REACH = 128
+"""Characters from a piece's first on that decide where it ends, and some more: the longest has 65, and one is looked
+at behind it."""
 
 
 def cutter(pattern: str) -> Cut:
@@ -44,6 +47,27 @@ def cutter(pattern: str) -> Cut:
         if pattern == split_pattern(digits):
             return partial(_cut_ja_en, digits=digits)
     return partial(_cut_by, find=finder(pattern))
+
+
+def cut_long(text: str, pattern: str, cut: Cut, max_chars: int) -> Iterator[tuple[Array, Array, Array]]:
+    """What `cut` gives for one text, by and by, from some `max_chars` characters at a time.
+
+    >>> parts = cut_long("白い 雲" * 100, split_pattern(), cutter(split_pattern()), 256)
+    >>> [lengths.sum().item() for _, lengths, _ in parts]
+    [127, 128, 145]
+    """
+    if getattr(cut, "func", None) is not _cut_ja_en:
+        yield from (cut([piece]) for piece in pieces(text, pattern, max_chars))
+        return
+    start = 0
+    while start < len(text):
+        data, lengths, ends = cut([text[start : start + max_chars]])
+        if start + max_chars < len(text):
+            # The last pieces might end otherwise with what follows; they are cut again.
+            ends = np.searchsorted(np.cumsum(lengths), [max_chars - REACH], side="right")
+            lengths = lengths[: ends[0]]
+        yield data, lengths, ends
+        start += int(lengths.sum())
 
 
 def _cut_by(texts: list[str], find: Callable[[str], list[str]]) -> tuple[Array, Array, Array]:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from seimai.files import atomic, sha256_file
 from seimai.pipeline.state import Marker, commit, forget, read_marker, still_owned
 
-from .count_map import OTHER, RUN, choose, count_runs
+from .count_map import OTHER, choose, count_runs
 from .count_merge import Range, merge_range
 from .count_sample import READ_CHARS, survey
 from .sources import Shard, batches
@@ -80,12 +80,7 @@ def count_slice(item: Slice, plan: Plan) -> str:
     runs = count_runs(chosen, pattern=plan.pattern, langs=plan.langs, cap=plan.host_cap)
     marker = Marker("count", item.part, item.mark, {}, 0, tally=tally)
     for number, run in enumerate(runs):
-        name = f"runs/{item.part}-{number:04d}.arrow"
-        with atomic(plan.out / name) as path:
-            with pa.ipc.new_file(str(path), RUN) as file:
-                file.write_table(run)
-            entry = {"path": name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
-            still_owned(plan.out, plan.owner)
+        entry = _written(plan, f"runs/{item.part}-{number:04d}.arrow", run)
         marker = replace(marker, files=[*marker.files, entry], rows=marker.rows + run.num_rows)
     commit(plan.out, plan.owner, marker, {})
     return item.part
@@ -97,9 +92,20 @@ def merge_span(item: Span, plan: Plan) -> str:
     n_bytes = pc.binary_length(table["pretoken"])
     mass = {lang: pc.sum(pc.multiply(table[f"count_{lang}"], n_bytes)).as_py() or 0 for lang in plan.langs}
     total = pc.max(_total(table, plan.langs)).as_py() or 0
-    marker = Marker("merge", item.part, item.mark, {}, table.num_rows, tally={"mass": mass, "largest": total})
-    commit(plan.out, plan.owner, marker, {f"merged/{item.part}.parquet": table})
+    entry = _written(plan, f"merged/{item.part}.arrow", table)
+    tally = {"mass": mass, "largest": total}
+    commit(plan.out, plan.owner, Marker("merge", item.part, item.mark, {}, table.num_rows, [entry], tally), {})
     return item.part
+
+
+def _written(plan: Plan, name: str, table: pa.Table) -> dict[str, Any]:
+    """Write a table that is read once more and then removed, as it lies in memory; returns its entry for the marker."""
+    with atomic(plan.out / name) as path:
+        with pa.ipc.new_file(str(path), table.schema) as file:
+            file.write_table(table)
+        entry = {"path": name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        still_owned(plan.out, plan.owner)
+    return entry
 
 
 def _total(table: pa.Table, langs: Sequence[str]) -> pa.ChunkedArray:

@@ -159,7 +159,7 @@ def _empty_sums(n_tokens: int) -> Sums:
 
 @numba.njit(cache=True, nogil=True)
 def merge_loop(
-    words: Words, missing: Array, chars: Array, n_merges: int, min_count: int, max_chars: int, barred: Array = NO_PAIRS
+    words: Words, missing: Array, chars: Array, n_merges: int, min_count: int, max_chars: int, barred: Array
 ) -> tuple[Array, Array]:
     """At most `n_merges` merges of ids, shape (n, 2), and how often each pair stood there, none below `min_count`.
 

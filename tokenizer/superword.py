@@ -19,7 +19,7 @@ from .bpe_more import alphabet_of
 from .counts import COUNTS, finder, flat_counts, merge_counts
 from .cut import cut_words
 from .merge_kernels import encode_words, rank_table
-from .merge_loop import merge_loop
+from .merge_loop import NO_PAIRS, merge_loop
 from .words import words_of
 
 __all__ = ["inner_counts", "learn_superwords"]
@@ -78,7 +78,7 @@ def learn_superwords(
         chosen = pieces._replace(starts=starts[long], sizes=sizes[long].astype(np.int32), counts=pieces.counts[long])
         words = words_of(ids, chosen, len(tokens) + n_across, np.arange(len(tokens)))
         most = max_token_chars or 2**31 - 1
-        across, _ = merge_loop(words, alphabet.missing, alphabet.chars, n_across, threshold, most)
+        across, _ = merge_loop(words, alphabet.missing, alphabet.chars, n_across, threshold, most, NO_PAIRS)
         if len(across) == n_across or threshold == min_count:
             return np.concatenate([inside.reshape(-1, 2), across]).astype(np.int32)
         threshold = max(min_count, threshold // RETRY_DIVISOR)

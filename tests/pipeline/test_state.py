@@ -142,7 +142,7 @@ def put_lock(run: Path, age_s: float = 0.0, **more: Any) -> None:
 )
 def test_who_may_be_replaced(tmp_path: Path, age_s: float, held: dict[str, Any], free: bool) -> None:
     if held.get("started", "") is None:
-        held = {**held, "started": state._started(os.getpid())}
+        held = {**held, "started": state.process_start(os.getpid())}
     put_lock(tmp_path, age_s, **held)
     if free:
         with lock(tmp_path) as owner:
