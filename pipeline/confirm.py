@@ -143,6 +143,7 @@ def verify_range(
     limit = max(1, memory_bytes // 4)
     wrote = {"files": 0, "edges": 0, "compared": 0, "cut": 0, "disk_bytes": 0}
     held: list[NDArray[np.int64]] = []
+    held_bytes = 0
 
     def flush() -> None:
         both = np.concatenate(held)
@@ -153,10 +154,12 @@ def verify_range(
         held.clear()
 
     for found, compared, cut in _stars(files, *centres, threshold, limit):
-        if held and sum(e.nbytes for e in held) + found.nbytes > limit:
+        if held and held_bytes + found.nbytes > limit:
             flush()
+            held_bytes = 0
         if len(found):
             held.append(found)
+            held_bytes += found.nbytes
         wrote["compared"] += compared
         wrote["cut"] += cut
     if held:
@@ -173,10 +176,6 @@ class _Members(NamedTuple):
     ends: NDArray[np.int64]
     """One more than the members: the first set's beginning comes first."""
 
-    def within(self, low: int, high: int) -> slice:
-        """The members of the centres low to high, both included."""
-        return slice(int(np.searchsorted(self.centres, low)), int(np.searchsorted(self.centres, high, "right")))
-
 
 def _stars(
     files: Sequence[SortedFile], low: int, high: int, threshold: float, limit: int
@@ -188,11 +187,11 @@ def _stars(
             continue
         read = [_members(file, file.span(begin, end)) for file in files]
         members = [one for one in read if len(one.rows)]
-        for first, last, weight in _groups(members, begin, end, limit):
-            if weight > limit and sum(len(one.rows[one.within(first, last)]) for one in members) > FEW:
-                yield from _stream_star(files, first, threshold, limit)
+        for group in _groups(members, limit):
+            if group.set_bytes > limit and group.rows > FEW:
+                yield from _stream_star(files, group.first, threshold, limit)
                 continue
-            rows, centre, sets = _read_stars(members, first, last)
+            rows, centre, sets = _read_stars(members, group)
             begins = np.flatnonzero(np.append(True, centre[1:] != centre[:-1]))
             result = regroup(Stars(np.append(begins, len(rows)), np.arange(len(rows))), sets, threshold=threshold)
             yield rows[result.edges], result.compared, result.cut
@@ -203,28 +202,46 @@ def _members(file: SortedFile, part: slice) -> _Members:
     return _Members(file, file.read(0, part), file.read(1, part), np.append(before, file.read(2, part)))
 
 
-def _groups(members: Sequence[_Members], low: int, high: int, limit: int) -> Iterator[tuple[int, int, int]]:
-    """[low, high] cut in halves until the sets of each have at most `limit` bytes, or it is one centre; with them."""
-    parts = [(one, one.within(low, high)) for one in members]
-    weight = int(sum(4 * (one.ends[part.stop] - one.ends[part.start]) for one, part in parts))
-    if weight <= limit or low == high:
-        if any(part.stop > part.start for _, part in parts):
-            yield low, high, weight
-        return
-    middle = low + (high - low) // 2
-    yield from _groups(members, low, middle, limit)
-    yield from _groups(members, middle + 1, high, limit)
+class _Group(NamedTuple):
+    """Stars of neighbouring centres: the first centre, how many rows and bytes of sets, and the place in each file."""
+
+    first: int
+    rows: int
+    set_bytes: int
+    begins: NDArray[np.int64]
+    stops: NDArray[np.int64]
 
 
-def _read_stars(
-    members: Sequence[_Members], low: int, high: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], ShingleSets]:
+def _groups(members: Sequence[_Members], limit: int) -> Iterator[_Group]:
+    """Whole stars, neighbours together, whose sets have at most `limit` bytes; or one star alone."""
+    from .band_kernels import sort_pairs
+
+    centre = np.concatenate([one.centres for one in members])
+    size = np.concatenate([4 * np.diff(one.ends) for one in members])
+    centre, size = sort_pairs(centre, size, int(centre.max()).bit_length())
+    begins = np.flatnonzero(np.append(True, centre[1:] != centre[:-1]))
+    weights, rows, centre = np.add.reduceat(size, begins), np.diff(np.append(begins, len(centre))), centre[begins]
+    parts = list(_fitting(weights, limit))
+    # One search a file for all groups: one for each file and group takes longer than reading, with thousands of both.
+    firsts = centre[[part.start for part in parts]]
+    places = np.stack([np.append(np.searchsorted(one.centres, firsts), len(one.centres)) for one in members])
+    for number, part in enumerate(parts):
+        yield _Group(
+            int(firsts[number]),
+            int(rows[part].sum()),
+            int(weights[part].sum()),
+            places[:, number],
+            places[:, number + 1],
+        )
+
+
+def _read_stars(members: Sequence[_Members], group: _Group) -> tuple[NDArray[np.int64], NDArray[np.int64], ShingleSets]:
     """Members, their centres (ascending) and their sets; within a star members ascend, the centre first."""
     from .band_kernels import sort_pairs
     from .jaccard_kernels import take_sets
 
-    parts = [(one, one.within(low, high)) for one in members]
-    parts = [(one, part) for one, part in parts if part.stop > part.start]
+    having = np.flatnonzero(group.stops > group.begins)
+    parts = [(members[k], slice(int(group.begins[k]), int(group.stops[k]))) for k in having]
     centre = np.concatenate([one.centres[part] for one, part in parts])
     rows = np.concatenate([one.rows[part] for one, part in parts])
     lengths = np.concatenate([np.diff(one.ends[part.start : part.stop + 1]) for one, part in parts])
@@ -232,9 +249,9 @@ def _read_stars(
     hashes = np.empty(offsets[-1], np.uint32)
     filled = 0
     for one, part in parts:
-        some = one.file.read(3, slice(int(one.ends[part.start]), int(one.ends[part.stop])))
-        hashes[filled : filled + len(some)] = some
-        filled += len(some)
+        begin, stop = int(one.ends[part.start]), int(one.ends[part.stop])
+        one.file.read_into(3, begin, hashes[filled : filled + stop - begin])
+        filled += stop - begin
     # Files come in the order of their rows, so a stable sort by centre leaves every star's members ascending.
     centre, order = sort_pairs(centre, np.arange(len(rows)), int(centre.max()).bit_length())
     return rows[order], centre, ShingleSets(*take_sets(offsets, hashes, order))

@@ -68,7 +68,8 @@ class SortedFile:
                 self._starts.append(self._starts[-1] + -(-length // 8) * 8)
             if head[0] != MAGIC or self._starts[-1] != size:
                 raise RunError(f"{path}: is not whole ({size} bytes); {REMEDY}")
-            self._fences = self._bytes(file, self._starts[-2], lengths[-1]).view(self._kinds[0])
+            self._fences = np.empty(lengths[-1] // self._kinds[0].itemsize, self._kinds[0])
+            self._fill(file, self._starts[-2], self._fences.view(np.uint8))
         self._lengths = [n // kind.itemsize for n, kind in zip(lengths, self._kinds, strict=False)]
 
     def __len__(self) -> int:
@@ -100,11 +101,15 @@ class SortedFile:
         """Some rows of a column, or all."""
         kind = self._kinds[column]
         begin, stop = (part.start, part.stop) if part else (0, self._lengths[column])
-        if begin == stop:
-            return np.empty(0, kind)
-        with self._opened() as file:
-            at = self._starts[column] + begin * kind.itemsize
-            return self._bytes(file, at, (stop - begin) * kind.itemsize).view(kind)
+        found = np.empty(stop - begin, kind)
+        self.read_into(column, begin, found)
+        return found
+
+    def read_into(self, column: int, begin: int, found: NDArray[Any]) -> None:
+        """Fill `found`, of the column's type, with its rows from `begin` on."""
+        if len(found):
+            with self._opened() as file:
+                self._fill(file, self._starts[column] + begin * found.itemsize, found.view(np.uint8))
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
@@ -117,14 +122,12 @@ class SortedFile:
         finally:
             os.close(file)
 
-    def _bytes(self, file: int, at: int, count: int) -> NDArray[np.uint8]:
-        data = np.empty(count, np.uint8)
+    def _fill(self, file: int, at: int, data: NDArray[np.uint8]) -> None:
         done = 0
-        while done < count and (more := os.preadv(file, [data[done:].data], at + done)):
+        while done < len(data) and (more := os.preadv(file, [data[done:].data], at + done)):
             done += more
-        if done < count:
+        if done < len(data):
             raise RunError(f"{self._path}: is not whole; {REMEDY}")
-        return data
 
 
 def count_rows(_: SortedFile, part: slice) -> int:
