@@ -11,9 +11,23 @@ from torch import Tensor
 
 from seimai.errors import ConfigError, VerifyError
 
+from .config import Body
 from .transformer import Transformer
 
-__all__ = ["Checked", "check_export", "largest_difference", "quiet", "sample_tokens", "transformers_library"]
+__all__ = [
+    "LARGEST_DIFFERENCE",
+    "Checked",
+    "check_export",
+    "check_greedy_tokens",
+    "checked_logits",
+    "compare_models",
+    "compared_rows",
+    "greedy_prompt",
+    "largest_difference",
+    "quiet",
+    "sample_tokens",
+    "transformers_library",
+]
 
 LARGEST_DIFFERENCE = 1e-4
 """Of two logits in fp32."""
@@ -78,17 +92,31 @@ def quiet() -> Iterator[None]:
 def _check(folder: Path, model: Transformer, limit: int | None) -> Checked:
     theirs = _load(folder)
     _check_tokenizer(folder)
-    body, worst, rows = model.body, 0.0, []
+    return compare_models(model, theirs, limit)
+
+
+@torch.no_grad()
+def compare_models(model: Transformer, theirs: Any, limit: int | None) -> Checked:
+    """Logits and greedy tokens of our model and one of Transformers; VerifyError names the first thing that differs."""
+    body, rows = model.body, compared_rows(model.body, limit)
+    differences = [largest_difference(model, theirs, sample_tokens(body.vocab_size, *row)) for row in rows]
+    return Checked(*checked_logits(differences, rows), _check_greedy(model, theirs, limit))
+
+
+def checked_logits(
+    differences: list[float], rows: list[tuple[int, int]], *, most: float = LARGEST_DIFFERENCE
+) -> tuple[float, str]:
+    """The largest difference and the sizes of the rows in words; VerifyError where it is above `most` or no number."""
+    worst = max(differences)
+    if not worst <= most:
+        raise VerifyError(f"logits of the export differ by {worst:.2g} (at most {most:.2g}); nothing was written")
+    return worst, " and ".join(f"{count} × {tokens}" for count, tokens in rows)
+
+
+def compared_rows(body: Body, limit: int | None) -> list[tuple[int, int]]:
+    """Numbers of rows and their tokens: within the trained length, and twice as long where that is known."""
     trained = min(body.row_tokens, LONGEST)
-    longer = min(2 * trained, limit or 2 * trained)
-    for count, tokens in ((2, trained), (1, longer)):
-        worst = max(worst, largest_difference(model, theirs, sample_tokens(body.vocab_size, count, tokens)))
-        rows.append(f"{count} × {tokens}")
-    if not worst <= LARGEST_DIFFERENCE:
-        raise VerifyError(
-            f"logits of the export differ by {worst:.2g} (at most {LARGEST_DIFFERENCE}); nothing was written"
-        )
-    return Checked(worst, " and ".join(rows), _check_greedy(model, theirs, limit))
+    return [(2, trained), (1, min(2 * trained, limit or 2 * trained))]
 
 
 def sample_tokens(vocab_size: int, rows: int, tokens: int) -> Tensor:
@@ -129,19 +157,31 @@ def _check_tokenizer(folder: Path) -> None:
             raise VerifyError(f"the exported tokenizer decodes {text!r} to another text; nothing was written")
 
 
-def _check_greedy(model: Transformer, theirs: Any, limit: int | None) -> int:
-    """Their greedy tokens behind a prompt, with their cache: each is our best one too, or within a near tie of it."""
+def greedy_prompt(body: Body, limit: int | None) -> tuple[Tensor, int]:
+    """The prompt (1, T) behind which greedy tokens are compared, and how many."""
     prompt_tokens = min(PROMPT_TOKENS, (limit or PROMPT_TOKENS + 1) - 1)
     new = NEW_TOKENS if limit is None else min(NEW_TOKENS, limit - prompt_tokens)
-    prompt = sample_tokens(model.body.vocab_size, 1, prompt_tokens)
+    return sample_tokens(body.vocab_size, 1, prompt_tokens), new
+
+
+def _check_greedy(model: Transformer, theirs: Any, limit: int | None) -> int:
+    """Greedy tokens of the other library with its cache."""
+    prompt, new = greedy_prompt(model.body, limit)
     theirs.generation_config.eos_token_id = None
     # A cache cannot follow angles that change with the length.
     cached = model.body.rope_scaling != "dynamic"
     found = theirs.generate(
         prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=new, do_sample=False, use_cache=cached
     )
-    if found.shape[1] != prompt_tokens + new:
-        raise VerifyError(f"{found.shape[1] - prompt_tokens} greedy tokens instead of {new}; nothing was written")
+    if found.shape[1] != prompt.shape[1] + new:
+        raise VerifyError(f"{found.shape[1] - prompt.shape[1]} greedy tokens instead of {new}; nothing was written")
+    return check_greedy_tokens(model, found, new, cached=cached)
+
+
+@torch.no_grad()
+def check_greedy_tokens(model: Transformer, found: Tensor, new: int, *, cached: bool = True) -> int:
+    """The last `new` tokens of `found` (1, T) are each our best one too, or within a near tie of it; how many."""
+    prompt_tokens = found.shape[1] - new
     if cached:
         logits = model.logits(model(found[:, :-1]))[0, prompt_tokens - 1 :]
     else:

@@ -23,7 +23,16 @@ from .hf_config import CLASSES, context_tokens, family_of, hf_config
 from .hf_weights import to_hf, trimmed
 from .transformer import Transformer
 
-__all__ = ["Dtype", "Exported", "export_hf", "tokenizer_files"]
+__all__ = [
+    "Dtype",
+    "Exported",
+    "chat_template_of",
+    "context_limit",
+    "export_hf",
+    "tokenizer_files",
+    "trained_model",
+    "unchecked_folder",
+]
 
 Dtype = Literal["float32", "bfloat16"]
 
@@ -59,25 +68,31 @@ def export_hf(model_dir: Path, out: Path, *, dtype: Dtype = "float32", chat_temp
         raise RunError(f"{out}: exists; give a new folder to --out")
     if dtype not in ("float32", "bfloat16"):
         raise ConfigError(f"dtype = {dtype}: there are float32 and bfloat16")
-    source = model_directory(model_dir)
-    model, described = load_model(source)
-    if "tokenizer" not in described or not (source / "tokenizer.json").is_file():
-        raise RunError(
-            f"{source}: no tokenizer beside the weights; export OUT/final of a training, or a checkpoint of it"
-        )
+    model, described, tokenizer = trained_model(model_dir)
     _round(model, dtype)
     family, reason = family_of(model.body)
     class_name = "SeimaiForCausalLM" if family is None else CLASSES[family]
-    with _whole(out) as folder:
-        notes = _write(folder, model, described, source / "tokenizer.json", dtype, chat_template)
-        checked = check_export(folder, model, limit=_limit(model.body))
+    with unchecked_folder(out) as folder:
+        notes = _write(folder, model, described, tokenizer, dtype, chat_template)
+        checked = check_export(folder, model, limit=context_limit(model.body))
         card = hf_card(model.body, described, class_name, family is not None, dtype, checked)
         (folder / "README.md").write_text(card, encoding="utf-8")
     files = tuple(sorted(path.name for path in out.iterdir()))
     return Exported(class_name, family is not None, reason, checked, files, notes)
 
 
-def _limit(body: Body) -> int | None:
+def trained_model(path: Path) -> tuple[Transformer, dict[str, Any], Path]:
+    """The model, its config.json and the tokenizer.json beside it; RunError where there is none."""
+    source = model_directory(path)
+    model, described = load_model(source)
+    if "tokenizer" not in described or not (source / "tokenizer.json").is_file():
+        raise RunError(
+            f"{source}: no tokenizer beside the weights; export OUT/final of a training, or a checkpoint of it"
+        )
+    return model, described, source / "tokenizer.json"
+
+
+def context_limit(body: Body) -> int | None:
     """Positions beyond which the export cannot go, or None."""
     family, _ = family_of(body)
     return context_tokens(body) if family in ("gpt2", "mpt") or body.positions == "learned" else None
@@ -146,14 +161,20 @@ def tokenizer_files(
     }
     _write_json(folder / "tokenizer_config.json", config)
     _write_json(folder / "special_tokens_map.json", names)
-    if chat_template is None:
-        from seimai.tokenizer.export import CHAT_TEMPLATE
-
-        if not {"<|reserved_0|>", "<|reserved_1|>"} <= set(added):
-            return ("no chat template: the tokenizer has no <|reserved_0|> and <|reserved_1|>; give --chat-template",)
-        chat_template = CHAT_TEMPLATE
-    (folder / "chat_template.jinja").write_text(chat_template, encoding="utf-8")
+    template = chat_template_of(added, chat_template)
+    if template is None:
+        return ("no chat template: the tokenizer has no <|reserved_0|> and <|reserved_1|>; give --chat-template",)
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
     return ()
+
+
+def chat_template_of(added: list[str], given: str | None) -> str | None:
+    """The template that was given, or ours where the special tokens have what it needs, or None."""
+    from seimai.tokenizer.export import CHAT_TEMPLATE
+
+    if given is not None or {"<|reserved_0|>", "<|reserved_1|>"} <= set(added):
+        return given or CHAT_TEMPLATE
+    return None
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
@@ -161,7 +182,7 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _whole(out: Path) -> Iterator[Path]:
+def unchecked_folder(out: Path) -> Iterator[Path]:
     """A folder beside `out` that takes its name at the end; removed on an error."""
     temporary = out.with_name(f"{out.name}_unchecked")
     shutil.rmtree(temporary, ignore_errors=True)

@@ -6,28 +6,14 @@ from .config import Body
 from .export_check import Checked
 from .hf_config import context_tokens
 
-__all__ = ["hf_card"]
+__all__ = ["hf_card", "origin_rows"]
 
 
 def hf_card(body: Body, described: dict[str, Any], class_name: str, native: bool, dtype: str, checked: Checked) -> str:
     """README.md: front matter of the hub, sizes, origin by hash, how it was checked, how it is loaded."""
     trust = "" if native else ", trust_remote_code=True"
-    scaling = "" if body.rope_scaling == "none" else f", scaled by {body.rope_scaling} × {body.rope_factor:g}"
-    sizes = [
-        ("Class", class_name if native else f"{class_name} (`modeling_seimai.py` in this folder)"),
-        (
-            "Layers, width, heads, key and value heads",
-            f"{body.n_layers}, {body.d_model}, {body.n_heads}, {body.n_kv_heads}",
-        ),
-        ("Positions", f"{body.positions}{scaling}; trained on {body.row_tokens:,} tokens"),
-        ("Context", f"{context_tokens(body):,} tokens"),
-        ("Vocabulary", f"{body.vocab_size:,} tokens"),
-        ("Weights", dtype),
-        ("Training steps", described.get("step", "not told")),
-        ("Data set (Merkle root of the token shards)", f"`{described.get('data', 'not told')}`"),
-        ("Tokenizer (fingerprint)", f"`{described['tokenizer']['fingerprint']}`"),
-        ("Training config (fingerprint)", f"`{described.get('config', 'not told')}`"),
-    ]
+    named = class_name if native else f"{class_name} (`modeling_seimai.py` in this folder)"
+    sizes = [("Class", named), *origin_rows(body, described, dtype)]
     lines = [
         *("---", "library_name: transformers", "pipeline_tag: text-generation", "tags:", "- seimai", "---", ""),
         *("# A decoder trained with Seimai", "", "| | |", "|---|---|"),
@@ -45,3 +31,22 @@ def hf_card(body: Body, described: dict[str, Any], class_name: str, native: bool
     if not native:
         lines += ["", "**No class of Transformers computes this model: loading it runs the code in this folder.**"]
     return "\n".join(lines) + "\n"
+
+
+def origin_rows(body: Body, described: dict[str, Any], dtype: str) -> list[tuple[str, str]]:
+    """Names and values of a card's table: sizes, and by which data, tokenizer and config the model was made."""
+    scaling = "" if body.rope_scaling == "none" else f", scaled by {body.rope_scaling} × {body.rope_factor:g}"
+    return [
+        (
+            "Layers, width, heads, key and value heads",
+            f"{body.n_layers}, {body.d_model}, {body.n_heads}, {body.n_kv_heads}",
+        ),
+        ("Positions", f"{body.positions}{scaling}; trained on {body.row_tokens:,} tokens"),
+        ("Context", f"{context_tokens(body):,} tokens"),
+        ("Vocabulary", f"{body.vocab_size:,} tokens"),
+        ("Weights", dtype),
+        ("Training steps", str(described.get("step", "not told"))),
+        ("Data set (Merkle root of the token shards)", f"`{described.get('data', 'not told')}`"),
+        ("Tokenizer (fingerprint)", f"`{described['tokenizer']['fingerprint']}`"),
+        ("Training config (fingerprint)", f"`{described.get('config', 'not told')}`"),
+    ]

@@ -19,6 +19,7 @@ from seimai.files import canonical_json
 from .mixture import Interleaving, Mixture, group_masks, normalised
 from .segments import Rows
 from .shards import TokenShards, Verify, open_tokens
+from .store import is_remote
 from .stream import Epochs, Packing, Stream
 from .where import where_mask
 
@@ -59,6 +60,9 @@ class Order:
         them, and a `shuffle_window` of some shards keeps the needed ones few. The window is a setting of the order.
         Raises ConfigError for what cannot be taken and InputError where no document is left.
         """
+        for name, number in (("row_tokens", row_tokens), ("batch_rows", batch_rows)):
+            if number < 1:
+                raise ConfigError(f"data.{name} = {number}: must be 1 or more; change it")
         self.shards: TokenShards = open_tokens(tokens_dir, verify=verify, cache_dir=cache_dir, cache_bytes=cache_bytes)
         self.seed, self.row_tokens, self.batch_rows = seed, row_tokens, batch_rows
         self.mixture, self.where, self.shuffle_window = mixture, where, shuffle_window
@@ -105,10 +109,10 @@ class Order:
 
     def rows(self, step: int, rank: int = 0, ranks: int = 1) -> Rows:
         """The rows of a rank at a 0-based step; all ranks together are the same batch for any number of them."""
-        if self.batch_rows % ranks:
-            raise ConfigError(f"data.batch_rows = {self.batch_rows} must be a multiple of the {ranks} ranks; change it")
         if step < 0 or not 0 <= rank < ranks:
             raise ConfigError(f"step {step}, rank {rank} of {ranks}: steps count from 0 and ranks from 0 to ranks − 1")
+        if self.batch_rows % ranks:
+            raise ConfigError(f"data.batch_rows = {self.batch_rows} must be a multiple of the {ranks} ranks; change it")
         share = self.batch_rows // ranks
         first = step * self.batch_rows + rank * share
         return self._gather(np.arange(first, first + share, dtype=np.int64))
@@ -185,7 +189,7 @@ def _plain(mixture: Mixture | None) -> Any:
 
 
 def rows(
-    tokens_dir: Path,
+    tokens_dir: Path | str,
     *,
     seed: int,
     step: int,
@@ -196,11 +200,19 @@ def rows(
     mixture: Mixture | None = None,
     where: str | None = None,
 ) -> Rows:
-    """The rows of one step without keeping an Order; the last few orders asked for are kept behind it."""
-    manifest = tokens_dir / "manifest.json"
+    """The rows of one step without keeping an Order; the last few orders asked for are kept behind it.
+
+    For a folder; shards at an address want an Order, which is told where to keep them. Raises as Order and its rows do.
+    """
+    if is_remote(tokens_dir):
+        raise ConfigError(f"{tokens_dir}: rows() takes a folder; use Order(…, cache_dir=…) for an address")
+    folder = Path(tokens_dir).absolute()
+    manifest = folder / "manifest.json"
     changed_ns = manifest.stat().st_mtime_ns if manifest.exists() else 0
+    if mixture is not None:
+        normalised(mixture, batch_rows)
     mixed = canonical_json(_plain(mixture))
-    return _order(tokens_dir.absolute(), changed_ns, seed, row_tokens, batch_rows, mixed, where).rows(step, rank, ranks)
+    return _order(folder, changed_ns, seed, row_tokens, batch_rows, mixed, where).rows(step, rank, ranks)
 
 
 @lru_cache(maxsize=4)

@@ -217,6 +217,15 @@ def test_books_make_smaller_blocks(
     assert {d for row in rows_of for d in row} == {d for d in range(len(documents)) if d % 10 != 1}
 
 
+def test_rows_are_those_of_an_order(small_tokens: Path) -> None:
+    options: dict[str, Any] = {"seed": 1, "row_tokens": 32, "batch_rows": 6, "where": "lang == 'ja'"}
+    expected = Order(small_tokens, **options).rows(3, 1, 2)
+    for place in (small_tokens, str(small_tokens)):
+        found = rows(place, step=3, rank=1, ranks=2, **options)
+        for name in Rows.__annotations__:
+            assert np.array_equal(getattr(found, name), getattr(expected, name))
+
+
 def test_what_is_refused(small_tokens: Path, make_tokens: Callable[..., Path]) -> None:
     options: dict[str, Any] = {"seed": 1, "row_tokens": 32, "batch_rows": 6}
     with pytest.raises(ConfigError, match=r"data.batch_rows = 6 must be a multiple of the 4 ranks"):
@@ -227,6 +236,15 @@ def test_what_is_refused(small_tokens: Path, make_tokens: Callable[..., Path]) -
         Order(small_tokens, **options, where="quality > 0")
     with pytest.raises(ConfigError, match=r"data.mixture.en: no training document is left"):
         Order(small_tokens, **options, mixture={"ja": 1.0, "en": 1.0}, where="lang == 'ja'")
+    for wrong in ({"row_tokens": 0}, {"batch_rows": 0}, {"batch_rows": -6}):
+        with pytest.raises(ConfigError, match="must be 1 or more"):
+            Order(small_tokens, **{**options, **wrong})
+    with pytest.raises(ConfigError, match="step 0, rank 0 of 0"):
+        Order(small_tokens, **options).rows(0, 0, 0)
+    with pytest.raises(ConfigError, match=r"data.mixture.ja = nan: weights are 0 or more"):
+        rows(small_tokens, **options, step=0, mixture={"ja": float("nan")})
+    with pytest.raises(ConfigError, match=r"s3://b/tokens: rows\(\) takes a folder"):
+        rows("s3://b/tokens", **options, step=0)
     empty = make_tokens([[256, 257], [256, 65, 257]], held_out_every=2)
     Order(empty, **options)
     with pytest.raises(InputError, match="no training document"):
