@@ -16,6 +16,7 @@ from seimai.files import fingerprint, merkle_root, sha256_file, write_atomic
 from seimai.pipeline.progress import Progress, Silent
 from seimai.pipeline.state import lock, read_marker, remove_temporaries
 
+from .analyser import described
 from .count_map import OTHER
 from .count_merge import cut_ranges
 from .count_sample import DEFAULTS, Amount, CountSettings, amounts, thresholds, weights
@@ -96,14 +97,17 @@ class _Job:
 
     def run(self, origin: dict[str, Any]) -> None:
         pattern = self.settings.pattern
-        plan = Plan(self.out, self.owner, pattern, self.settings.seed, self.settings.host_cap)
+        plan = Plan(self.out, self.owner, pattern, self.settings.seed, self.settings.host_cap, self.settings.analyser)
         items = self._slices()
         self._do("survey", survey_slice, items, plan)
         found = amounts(pa.concat_tables([_read(self.out / f"survey/{item.part}.parquet") for item in items]))
         self._check_found(found)
         below = thresholds(found, self.settings.sample_bytes, self.settings.balance)
         plan = replace(plan, langs=_named(found), below=tuple(below.items()))
-        mark = fingerprint([VERSION, pattern, plan.seed, plan.host_cap, plan.langs, plan.below])
+        analyser = described(plan.analyser)
+        mark = fingerprint(
+            [VERSION, pattern, plan.seed, plan.host_cap, plan.langs, plan.below, *([analyser] if analyser else [])]
+        )
         items = [replace(item, mark=fingerprint([item.mark, mark])) for item in items]
         self._do("count", count_slice, items, plan)
         spans = self._spans(items, mark)
@@ -219,6 +223,8 @@ def _origin(shards: Sequence[Shard], settings: CountSettings) -> dict[str, Any]:
         "exponent": str(settings.balance.exponent),
         "balance": {lang: str(share) for lang, share in sorted(settings.balance.shares.items())},
     }  # fmt: skip
+    if settings.analyser:
+        shown["analyser"] = described(settings.analyser)
     split = {"name": settings.split, "pattern": settings.pattern, "fingerprint": fingerprint(settings.pattern)}
     return {"settings": shown, "split": split, "inputs": [_facts(shard, None) for shard in sorted(shards, key=_place)]}
 
@@ -245,7 +251,7 @@ def _existing(out: Path, origin: dict[str, Any]) -> CountSummary | None:
     manifest = load_counts_manifest(out)
     if manifest["fingerprint"] != fingerprint(origin):
         old, new = manifest["settings"], origin["settings"]
-        names = [f"{name} {old.get(name)} there, {new[name]} asked" for name in new if old.get(name) != new[name]]
+        names = [f"{n} {old.get(n)} there, {new.get(n)} asked" for n in {**new, **old} if old.get(n) != new.get(n)]
         what = f"other settings ({', '.join(names)})" if names else "other text"
         raise RunError(f"{out}: holds counts made from {what}; give another --out or delete it first")
     whole = all(

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from .analyser import cut_by_words
 from .count_kernels import COUNT, DOCUMENTS, KEY, add_tokens, empty_pairs, empty_types
 from .count_sample import ALL, keys
 from .count_split import Cut, cut_long, cutter
@@ -22,12 +23,12 @@ NO_HOST = 0
 OTHER = "other"
 """Name for all languages beyond the ones a table has columns for."""
 
-FLUSH_PAIRS = 3 << 16
+FLUSH_PAIRS = 3 << 15
 """Sums held before they become the first run: some 150 bytes each at the worst moment. Three quarters of a power of
 two, so that the last texts before do not double the tables."""
 MAX_FLUSH_PAIRS = 3 << 18
-"""The same of later runs, twice as many after every fourth: little text takes little memory, much text few runs."""
-RUNS_OF_A_SIZE = 4
+"""The same of later runs, twice as many after every eighth: little text takes little memory, much text few runs."""
+RUNS_OF_A_SIZE = 8
 CALL_CHARS = 1 << 18
 """Characters split at a time: some 20 bytes each meanwhile."""
 UNLIMITED = 1 << 62
@@ -51,15 +52,16 @@ def count_runs(
     pattern: str,
     langs: Sequence[str],
     cap: int,
+    analyser: str = "",
     flush_pairs: int = FLUSH_PAIRS,
 ) -> Iterator[pa.Table]:
     """Runs over all documents of batches with columns text, lang and host.
 
-    `pattern` finds the pre-tokens. `langs`: names whose index stands in a run; any other language
-    is the last of them. `cap`: most a document without a host may add to a pre-token, 0 for no limit.
+    `pattern` finds the pre-tokens, which `analyser` cuts between words. `langs`: names whose index stands in a run; any
+    other language is the last of them. `cap`: most a document without a host may add to a pre-token, 0 for no limit.
     """
     table, number, n_runs = _Sums(), 0, 0
-    cut = cutter(pattern)
+    cut = cut_by_words(cutter(pattern), analyser) if analyser else cutter(pattern)
     codes = {lang: code for code, lang in enumerate(langs)}
     for batch in batches:
         names = [codes.get(lang, len(langs) - 1) for lang in batch.column("lang").fill_null("und").to_pylist()]

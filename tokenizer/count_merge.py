@@ -16,7 +16,7 @@ from .count_kernels import capped_sums
 
 __all__ = ["TARGET_ENTRIES", "Range", "cut_ranges", "merge_range", "sums_schema"]
 
-TARGET_ENTRIES = 1 << 18, 1 << 20
+TARGET_ENTRIES = 1 << 17, 1 << 20
 """Least and most entries (pre-token, host, language) added up at a time: some 150 bytes each. One pre-token is never
 cut in two."""
 RANGES = 64

@@ -116,6 +116,8 @@ class CountSettings:
     """Seed of the sample."""
     balance: Balance = field(default_factory=Balance)
     """What part each language shall be."""
+    analyser: str = ""
+    """sudachi or mecab: no pre-token goes over the end of a Japanese word; of counting alone, never of encoding."""
 
     @property
     def pattern(self) -> str:

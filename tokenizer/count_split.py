@@ -17,7 +17,7 @@ from . import split_ranges as ranges
 from .counts import finder
 from .split import DIGITS, NEWLINES_AFTER_SYMBOLS, PHRASE_RUN, SPACE_RUN, SYMBOL_RUN, WORD_RUN, pieces, split_pattern
 
-__all__ = ["Cut", "cut_long", "cutter"]
+__all__ = ["Cut", "cut_long", "cutter", "is_japanese"]
 
 Array = NDArray[Any]
 Cut = Callable[[list[str]], tuple[Array, Array, Array]]
@@ -59,7 +59,7 @@ def cut_long(text: str, pattern: str, cut: Cut, max_chars: int) -> Iterator[tupl
     if getattr(cut, "func", None) is not _cut_ja_en:
         yield from (cut([piece]) for piece in pieces(text, pattern, max_chars))
         return
-    start = 0
+    start, max_chars = 0, max(max_chars, 2 * REACH)
     while start < len(text):
         data, lengths, ends = cut([text[start : start + max_chars]])
         if start + max_chars < len(text):
@@ -68,6 +68,17 @@ def cut_long(text: str, pattern: str, cut: Cut, max_chars: int) -> Iterator[tupl
             lengths = lengths[: ends[0]]
         yield data, lengths, ends
         start += int(lengths.sum())
+
+
+def is_japanese(text: str) -> NDArray[np.bool_]:
+    """For each character whether it is kana or kanji.
+
+    >>> is_japanese("「コーヒー a").tolist()
+    [False, True, True, True, True, False, False]
+    """
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    found: NDArray[np.bool_] = (_kinds()[codes] & (KANJI | HIRAGANA | KATAKANA)) != 0
+    return found
 
 
 def _cut_by(texts: list[str], find: Callable[[str], list[str]]) -> tuple[Array, Array, Array]:

@@ -29,6 +29,7 @@ class Plan:
     pattern: str
     seed: int
     host_cap: int
+    analyser: str = ""
     langs: tuple[str, ...] = ()
     below: tuple[tuple[str, int], ...] = ()
     """Threshold by language."""
@@ -77,7 +78,7 @@ def count_slice(item: Slice, plan: Plan) -> str:
     """Write the runs of a slice, with documents and bytes counted by language in the marker; returns its name."""
     tally: dict[str, Any] = {lang: {"documents": 0, "bytes": 0} for lang in plan.langs}
     chosen = _counted(_chosen(item.shard, plan), plan.langs, tally)
-    runs = count_runs(chosen, pattern=plan.pattern, langs=plan.langs, cap=plan.host_cap)
+    runs = count_runs(chosen, pattern=plan.pattern, langs=plan.langs, cap=plan.host_cap, analyser=plan.analyser)
     marker = Marker("count", item.part, item.mark, {}, 0, tally=tally)
     for number, run in enumerate(runs):
         entry = _written(plan, f"runs/{item.part}-{number:04d}.arrow", run)

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Pieces", "cut_words", "whole_words"]
+__all__ = ["Pieces", "cut_unreached", "cut_words", "whole_words"]
 
 Array = NDArray[Any]
 FIELD_BITS = (16, 25)
@@ -60,6 +60,30 @@ def cut_words(data: NDArray[np.uint8], offsets: NDArray[np.int64], counts: NDArr
     bits = int(np.clip((FIELDS_PER_WORD * len(counts)).bit_length(), *FIELD_BITS))
     sums = _bigram_sums(data, offsets, counts, bits)
     return Pieces(*_pieces(data, offsets, counts, sums, bits, threshold))
+
+
+def cut_unreached(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    tokens: NDArray[np.uint8],
+    token_offsets: NDArray[np.int64],
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """Cut the words where no token holds the two characters: bytes, where each piece begins and the last ends, counts.
+
+    Whatever these tokens (whole characters, or parts of one) make of the words they make of the pieces; pieces of one
+    byte are left out. `data` and `tokens` as in `cut_words`.
+
+    >>> words, tokens = (np.frombuffer(text.encode(), np.uint8) for text in ("山川山海", "山川"))
+    >>> bytes(cut_unreached(words, np.array([0, 12]), np.array([5]), tokens, np.array([0, 6]))[0]).decode()
+    '山川山海'
+    """
+    bits = int(np.clip((FIELDS_PER_WORD * len(token_offsets)).bit_length(), *FIELD_BITS))
+    held = _bigram_sums(tokens, token_offsets, np.ones(len(token_offsets) - 1, np.int64), bits)
+    starts, sizes, totals = _pieces(data, offsets, counts, held, bits, 1)
+    begins = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
+    places = np.repeat(starts - begins[:-1], sizes) + np.arange(begins[-1])
+    return data[places], begins, totals
 
 
 @numba.njit(cache=True, nogil=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .merge_kernels import encode_words, rank_table
 from .split import pieces
+from .viterbi import best_tokens, trie_of
 from .vocabulary import Vocabulary, bytes_name, engine, load
 from .word_cache import WordCache
 
@@ -26,7 +27,7 @@ class Encoder:
     """A loaded tokenizer that turns texts into ids and proves that they turn back.
 
     Texts are split by a kernel, and each pre-token looked up; those not seen before are merged by another, all at once.
-    What the kernels are not for (long pre-tokens, another model than BPE, a pattern that leaves characters out) goes
+    What the kernels are not for (long pre-tokens of a BPE, a pattern that leaves characters out) goes
     through the engine of `tokenizers`, and the ids are the same.
     """
 
@@ -39,6 +40,8 @@ class Encoder:
         merges = np.asarray(self.vocabulary.merges, np.int32).reshape(-1, 2)
         self._ranks = rank_table(merges, 256, self.vocabulary.joins)
         self._whole = _not_merged(self.vocabulary, self._ranks) if self.vocabulary.whole else {}
+        scores, tokens = self.vocabulary.scores, self.vocabulary.tokens[: self.vocabulary.n_ordinary]
+        self._trie = None if scores is None else trie_of(tokens, scores)
         self._words = WordCache(self.vocabulary.pattern, self._encode_words, self.dtype)
 
     @property
@@ -71,10 +74,10 @@ class Encoder:
         self, data: NDArray[np.uint8], offsets: NDArray[np.int64]
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Ids of pre-tokens end to end, and how many each has."""
+        if self._trie is not None:
+            return best_tokens(data, offsets, self._trie)
         numbers = self.vocabulary.ids
         by_kernel = np.diff(offsets) <= KERNEL_BYTES
-        if self.vocabulary.scores is not None:
-            by_kernel[:] = False
         if self._whole:
             known = [data[a:b].tobytes() in self._whole for a, b in pairwise(offsets.tolist())]
             by_kernel &= ~np.array(known, bool)

@@ -5,22 +5,19 @@ the text must be cut only behind newlines (`--split lines`), which no token cros
 character.
 """
 
-import struct
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from seimai.errors import ConfigError
 
 from .encoder import Encoder
+from .sentencepiece_file import BYTE, CONTROL, NORMAL, UNKNOWN, Piece, byte_name, model_file
 from .split import split_pattern
 from .token_table import Vocabulary
 
 __all__ = ["sentencepiece_model", "why_not_sentencepiece"]
 
-NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
-BPE = 2
 PROOF_TEXTS, PROOF_TOKENS, PROOF_SEED = 2_000, 30, 1
 
 
@@ -74,41 +71,16 @@ def _random_texts(vocabulary: Vocabulary) -> Iterator[str]:
 
 
 def _model(vocabulary: Vocabulary) -> bytes:
-    """A ModelProto of sentencepiece_model.proto: pieces = 1, trainer_spec = 2, normalizer_spec = 3."""
+    """The model with the ids of the vocabulary."""
     tokens, last = vocabulary.tokens, vocabulary.vocab_size - 1
-    pieces = [_piece(f"<0x{byte:02X}>", 0.0, BYTE) for byte in range(256)]
+    pieces: list[Piece] = [(byte_name(byte), 0.0, BYTE) for byte in range(256)]
     # The best score is merged first; 32-bit floats tell whole numbers apart up to 16 million.
-    pieces += [_piece(tokens[i].decode(), float(256 - i), NORMAL) for i in range(256, vocabulary.n_ordinary)]
+    pieces += [(tokens[i].decode(), float(256 - i), NORMAL) for i in range(256, vocabulary.n_ordinary)]
     # One piece must be the unknown; no text ever needs it, for every byte has a piece.
     pieces += [
-        _piece(tokens[i].decode(), 0.0, UNKNOWN if i == last else CONTROL)
+        (tokens[i].decode(), 0.0, UNKNOWN if i == last else CONTROL)
         for i in range(vocabulary.n_ordinary, vocabulary.vocab_size)
     ]
-    names = {45: last, 46: vocabulary.bos_id, 47: vocabulary.eos_id, 48: vocabulary.pad_id}
-    trainer = _number(3, BPE) + _number(4, vocabulary.vocab_size) + _number(24, 0) + _number(35, 1)
-    trainer += b"".join(_number(field - 5, number) for field, number in names.items())
-    trainer += b"".join(_bytes(field, tokens[number]) for field, number in names.items())
-    # No prefix, no blank taken away, and blanks as themselves, so that a text with U+2581 comes back too.
-    normalizer = _bytes(1, b"identity") + _number(3, 0) + _number(4, 0) + _number(5, 0)
-    return b"".join(_bytes(1, piece) for piece in pieces) + _bytes(2, trainer) + _bytes(3, normalizer)
-
-
-def _piece(text: str, score: float, kind: int) -> bytes:
-    return _bytes(1, text.encode()) + b"\x15" + struct.pack("<f", score) + _number(3, kind)
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
-
-
-def _bytes(field: int, value: Any) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(value)) + bytes(value)
-
-
-def _varint(value: int) -> bytes:
-    """A number in groups of seven bits, the lowest first."""
-    found = bytearray()
-    while value >= 0x80:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*found, value])
+    ids = {"unk": last, "bos": vocabulary.bos_id, "eos": vocabulary.eos_id, "pad": vocabulary.pad_id}
+    # Blanks as themselves, so that a text with U+2581 comes back too.
+    return model_file(pieces, "bpe", ids, escape=False)

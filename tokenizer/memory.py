@@ -1,4 +1,4 @@
-"""Settings of a process that counts or trains: freed memory goes back at once, nothing is imported or searched in vain."""
+"""Settings of a process that counts or trains: freed memory goes back at once, and nothing is done in vain."""
 
 import ctypes
 import gc

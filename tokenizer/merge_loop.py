@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .heap import pop, push
 from .merge_pairs import (
     CONTINUATION,
+    FEW,
     ID_BITS,
     ID_MASK,
     NO_PAIRS,
@@ -164,7 +165,7 @@ def merge_loop(
     """At most `n_merges` merges of ids, shape (n, 2), and how often each pair stood there, none below `min_count`.
 
     `missing` and `chars`: what Tokens says of the first symbols, the 256 bytes or more; the first merge makes the id
-    behind them. `barred`: pairs of more than 256 first symbols that are never merged, as a << 32 | b. `words.symbols`
+    behind them. `barred`: pairs of more than FEW first symbols that are never merged, as a << 32 | b. `words.symbols`
     is changed.
     """
     n_first = len(missing)
@@ -174,7 +175,7 @@ def merge_loop(
     left, right, found = _empty_sums(most), _empty_sums(most), np.empty((0, 2), words.symbols.dtype)
     limits, state, twice = np.array([min_count, max_chars]), np.zeros(3, np.int64), np.zeros(2, np.int64)
     merges, counts, done = np.empty((n_merges, 2), np.int32), np.empty(n_merges, np.int64), 0
-    if n_first == 256:
+    if n_first <= FEW:
         pairs, n_slots, n_places = first_pairs(words, tokens, max_chars, min_count)
     else:
         pairs, n_slots, n_places = first_pairs_of_many(words, tokens, max_chars, min_count, barred)

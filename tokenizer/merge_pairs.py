@@ -10,6 +10,7 @@ from .words import Words
 
 __all__ = [
     "CONTINUATION",
+    "FEW",
     "ID_BITS",
     "ID_MASK",
     "NO_PAIRS",
@@ -28,6 +29,8 @@ __all__ = [
 Array = NDArray[Any]
 CONTINUATION = -1
 NO_PAIRS: NDArray[np.int64] = np.empty(0, np.int64)
+FEW = 320
+"""Most first symbols whose pairs are counted in a square table: the bytes and what first_merges.py makes."""
 SPARE = 1 << 12
 """Slots and places kept free beside what the next merge may need."""
 ID_BITS = 32
@@ -136,39 +139,39 @@ def with_room(pairs: Pairs, n_slots: int, n_places: int, more_slots: int, more_p
 
 @numba.njit(cache=True, nogil=True)
 def first_pairs(words: Words, tokens: Tokens, max_chars: int, min_count: int) -> tuple[Any, ...]:
-    """List the pairs of bytes seen at least `min_count` times."""
+    """List the pairs of at most FEW first symbols that are seen at least `min_count` times."""
     symbols, gap = words.symbols, np.int64(words.symbols[0])
-    totals, sizes = np.zeros(1 << 16, np.int64), np.zeros(1 << 16, np.int64)
+    totals, sizes = np.zeros(FEW * FEW, np.int64), np.zeros(FEW * FEW, np.int64)
     for group in range(len(words.group_counts)):
         for place in range(words.group_starts[group], words.group_starts[group + 1] - 1):
             a, b = np.int64(symbols[place]), np.int64(symbols[place + 1])
             if a != gap and b != gap and allowed(a, b, tokens, max_chars):
-                totals[a << 8 | b] += words.group_counts[group]
-                sizes[a << 8 | b] += 1
+                totals[a * FEW + b] += words.group_counts[group]
+                sizes[a * FEW + b] += 1
     sizes[totals < min_count] = 0
     n_slots, n_places = np.count_nonzero(sizes), np.sum(sizes)
     # Room for what the commonest pair may need, so that the first merge does not copy the pool at its longest. Bytes
     # that lack others come first where the rule is on.
     sides = 1 if np.any(tokens.missing > 0) else 2
-    pairs = _empty_pairs(4 * n_slots + SPARE, n_places + max(n_places // 4, sides * np.max(sizes)) + SPARE)
-    next_place, slot, start = np.full(1 << 16, -1, np.int64), 0, np.int64(0)
+    pairs = _empty_pairs(4 * n_slots + SPARE, n_places + max(n_places // 8, sides * np.max(sizes)) + SPARE)
+    next_place, slot, start = np.full(FEW * FEW, -1, np.int64), 0, np.int64(0)
     for code in np.flatnonzero(sizes):
-        key = (np.int64(code >> 8) << ID_BITS) | (code & 255)
+        key = (np.int64(code // FEW) << ID_BITS) | (code % FEW)
         list_pair(pairs, slot, key, totals[code], start, sizes[code])
         next_place[code] = start
         start += sizes[code]
         slot += 1
     for place in range(len(symbols) - 1):
         a, b = np.int64(symbols[place]), np.int64(symbols[place + 1])
-        if a != gap and b != gap and next_place[a << 8 | b] >= 0 and allowed(a, b, tokens, max_chars):
-            pairs.pool[next_place[a << 8 | b]] = place
-            next_place[a << 8 | b] += 1
+        if a != gap and b != gap and next_place[a * FEW + b] >= 0 and allowed(a, b, tokens, max_chars):
+            pairs.pool[next_place[a * FEW + b]] = place
+            next_place[a * FEW + b] += 1
     return pairs, n_slots, n_places
 
 
 @numba.njit(cache=True, nogil=True)
 def first_pairs_of_many(words: Words, tokens: Tokens, max_chars: int, min_count: int, barred: Array) -> tuple[Any, ...]:
-    """The same for more than 256 first symbols, whose pairs are counted in a hash table; `barred` are listed never."""
+    """The same for more first symbols, whose pairs are counted in a hash table; `barred` are listed never."""
     symbols, gap, seen, n_seen = words.symbols, np.int64(words.symbols[0]), _empty_pairs(SPARE, 0), 0
     for group in range(len(words.group_counts)):
         for place in range(words.group_starts[group], words.group_starts[group + 1] - 1):

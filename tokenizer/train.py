@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,20 @@ from .sources import HELD_OUT, HeldOut, PartMap, Shard, batches, open_sources
 from .split import split_pattern
 from .vocabulary import Vocabulary, load, load_manifest, merges_for, save, special_names
 
-__all__ = ["BACKENDS", "MODELS", "PartMap", "TrainSettings", "TrainSummary", "counts_path", "train_tokenizer"]
+__all__ = [
+    "BACKENDS",
+    "MODELS",
+    "PartMap",
+    "TrainSettings",
+    "TrainSummary",
+    "counts_first",
+    "counts_path",
+    "train_tokenizer",
+]
 
 VERSION = 2
 """Raised when the same settings and counts would give other merges."""
-MODELS = ("bpe", "unigram")
+MODELS = ("bpe", "unigram", "fewest")
 BACKENDS = ("seimai", "hf")
 SUPERWORDS = "ja-en-superwords"
 
@@ -33,13 +43,13 @@ class TrainSettings:
     """What decides a tokenizer besides the counts."""
 
     model: str = "bpe"
-    """bpe or unigram."""
+    """bpe, unigram, or fewest: the vocabulary that cuts the counted text into the fewest tokens."""
     backend: str = "seimai"
     """seimai, or hf for the BPE trainer of `tokenizers`, which reads the text itself: no host cap, no balance."""
     boundary: bool = True
     """An unfinished character joins nothing but its own next byte (BPE; the library has no such rule)."""
     max_token_chars: int | None = None
-    """Most characters in one token; None for no limit but the pre-token's."""
+    """Most characters in one token; None for no limit but the pre-token's (64 for fewest)."""
     min_count: int = 2
     """Least count of a merged pair."""
     superwords: float = 0.0
@@ -98,7 +108,7 @@ def train_tokenizer(
     wanted = _directories(out, vocab_size, vocab_sizes)
     settings = _settled(settings, counting)
     told = progress or Silent()
-    shards, counts = _counted(source, out, settings, counting, field, held_out, part_map, told)
+    shards, counts = counts_first(source, out, settings, counting, field, held_out, part_map, told)
     manifest = load_counts_manifest(counts)
     _check_superwords(settings, manifest["settings"]["split"])
     facts = {
@@ -143,7 +153,7 @@ def _directories(out: Path, vocab_size: int, vocab_sizes: Sequence[int]) -> dict
 def _settled(settings: TrainSettings, counting: CountSettings) -> TrainSettings:
     """The settings, checked; the library's trainer has no boundary rule."""
     if settings.model not in MODELS:
-        raise ConfigError(f"model {settings.model!r}: there are {' and '.join(MODELS)}; use --model bpe")
+        raise ConfigError(f"model {settings.model!r}: there are {', '.join(MODELS)}; use --model bpe")
     if settings.backend not in BACKENDS:
         raise ConfigError(f"backend {settings.backend!r}: there are {' and '.join(BACKENDS)}; use --backend seimai")
     if settings.min_count < 1:
@@ -152,6 +162,10 @@ def _settled(settings: TrainSettings, counting: CountSettings) -> TrainSettings:
         raise ConfigError(f"max_token_chars {settings.max_token_chars} must be at least 1; try 16")
     if settings.model == "unigram" and settings.max_token_chars is not None:
         raise ConfigError("max_token_chars is for bpe; leave it out, or use --model bpe")
+    if settings.model == "fewest" and not settings.boundary:
+        raise ConfigError("boundary false: model fewest keeps the boundary rule; leave --no-boundary out")
+    if counting.analyser and (settings.backend == "hf" or settings.superwords):
+        raise ConfigError(f"analyser {counting.analyser}: for counts of seimai without superwords; leave it out")
     if settings.backend == "seimai":
         return settings
     if settings.model != "bpe" or settings.max_token_chars is not None:
@@ -161,7 +175,7 @@ def _settled(settings: TrainSettings, counting: CountSettings) -> TrainSettings:
     return replace(settings, boundary=False)
 
 
-def _counted(
+def counts_first(
     source: Path | Sequence[Path],
     out: Path,
     settings: TrainSettings,
@@ -171,7 +185,7 @@ def _counted(
     part_map: PartMap,
     progress: Progress,
 ) -> tuple[tuple[Shard, ...], Path]:
-    """The text (none where counts were given) and the directory of its counts."""
+    """Count, unless `source` is counts: the text (none where counts were given) and the directory of its counts."""
     # Here, because numba takes a second to import and the encoder, which shares this module, does without.
     from .count_job import count_fingerprint, count_sources
 
@@ -197,6 +211,10 @@ def _vocabularies(
     pattern = manifest["split"]["pattern"]
     if settings.model == "unigram":
         return {size: _unigram(size, counts, pattern) for size in sizes}
+    if settings.model == "fewest":
+        from .fewest import fewest_vocabularies
+
+        return fewest_vocabularies(read_counts(counts), sizes, pattern, settings.min_count, settings.max_token_chars)
     if settings.superwords:
         # The first merges are fewer in a smaller vocabulary, so each size is learned by itself.
         each = {size: _superwords(merges_for(size), settings, manifest, counts) for size in sizes}
@@ -257,7 +275,7 @@ def _merges(
     from .bpe import learn_merges
 
     return learn_merges(
-        read_counts(counts),
+        partial(read_counts, counts),
         n_merges,
         boundary=settings.boundary,
         min_count=settings.min_count,
@@ -282,7 +300,7 @@ def _stands(directory: Path, facts: dict[str, Any]) -> bool:
     manifest = load_manifest(directory)
     if manifest.get("counts") != facts["counts"] or manifest.get("settings") != facts["settings"]:
         old, new = manifest.get("settings", {}), facts["settings"]
-        names = [f"{name} {old.get(name)} there, {new[name]} asked" for name in new if old.get(name) != new[name]]
+        names = [f"{n} {old.get(n)} there, {new.get(n)} asked" for n in {**new, **old} if old.get(n) != new.get(n)]
         what = f"other settings ({', '.join(names)})" if names else "other text"
         raise RunError(f"{directory}: holds a tokenizer made from {what}; give another --out or delete it first")
     if manifest.get("asked") != facts["asked"]:

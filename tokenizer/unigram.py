@@ -22,7 +22,7 @@ from seimai.errors import ConfigError
 
 from .vocabulary import bytes_name
 
-__all__ = ["UnigramPieces", "learn_pieces", "model_json"]
+__all__ = ["UnigramPieces", "commonest", "learn_pieces", "model_json", "sentencepiece_library"]
 
 MAX_PRETOKENS = 1_000_000
 """Most distinct pre-tokens that are read, the commonest: the trainer's suffix array needs some 25 bytes a byte."""
@@ -58,12 +58,12 @@ def learn_pieces(
     Reads the `max_pretokens` commonest pre-tokens of at most 4,096 bytes. The same table gives the same pieces, for any
     number of cores. Raises ConfigError where SentencePiece is not installed or there is no pre-token to learn from.
     """
-    chosen = _commonest(counts, max_pretokens)
+    chosen = commonest(counts, max_pretokens)
     seen = {byte for pretoken in chosen["pretoken"].to_pylist() for byte in pretoken}
     if not seen:
         raise ConfigError(f"no pre-token of at most {MAX_PRETOKEN_BYTES} bytes to learn from; count more text")
     model = _rounded(_train(chosen, 1 + len(seen) + n_pieces, max_piece_bytes))
-    processor = _sentencepiece().SentencePieceProcessor(model_proto=model)
+    processor = sentencepiece_library().SentencePieceProcessor(model_proto=model)
     # Id 0 is the trainer's own piece for the unknown.
     learned = {processor.id_to_piece(i): processor.get_score(i) for i in range(1, processor.vocab_size())}
     unseen = min(learned.values()) - UNSEEN_PENALTY
@@ -83,7 +83,8 @@ def model_json(pieces: UnigramPieces) -> dict[str, Any]:
     return {"type": "Unigram", "unk_id": None, "vocab": vocab, "byte_fallback": False}
 
 
-def _commonest(counts: pa.Table, most: int) -> pa.Table:
+def commonest(counts: pa.Table, most: int) -> pa.Table:
+    """The rows of the `most` commonest pre-tokens of at most 4,096 bytes, sorted by bytes."""
     import pyarrow.compute as pc
 
     short = counts.filter(pc.less_equal(pc.binary_length(counts["pretoken"]), MAX_PRETOKEN_BYTES))
@@ -98,7 +99,7 @@ def _lines(table: pa.Table) -> Iterator[str]:
 
 def _train(table: pa.Table, vocab_size: int, max_piece_bytes: int) -> bytes:
     model = io.BytesIO()
-    _sentencepiece().SentencePieceTrainer.train(
+    sentencepiece_library().SentencePieceTrainer.train(
         sentence_iterator=_lines(table),
         model_writer=model,
         input_format="tsv",
@@ -152,7 +153,8 @@ def _varint(data: bytearray, at: int) -> tuple[int, int]:
             return value, at
 
 
-def _sentencepiece() -> Any:
+def sentencepiece_library() -> Any:
+    """The module; ConfigError where it is not installed."""
     try:
         import sentencepiece
     except ImportError:

@@ -74,6 +74,8 @@ def merge_tree(token: bytes, vocabulary: Vocabulary) -> str:
     >>> merge_tree(b"abc", Vocabulary(merges, (), ""))
     '(a + b) + c'
     """
+    if vocabulary.scores is not None:
+        return "none: this model has scores and no merges"
     place = {each: at for at, each in enumerate(vocabulary.tokens[: vocabulary.n_ordinary])}
     joins = range(256, 256 + len(vocabulary.merges)) if vocabulary.joins is None else vocabulary.joins.tolist()
     pairs: dict[int, list[int]] = {}

@@ -14,6 +14,9 @@ __all__ = ["CACHED_WORDS", "WordCache"]
 CACHED_WORDS = 1 << 20
 """Pre-tokens kept, some 60 bytes each; beyond that the cache begins anew."""
 
+CACHED_BYTES = 1 << 26
+"""UTF-8 of the pre-tokens kept, where they are long; beyond that the cache begins anew too."""
+
 Int64s = NDArray[np.int64]
 EncodeWords = Callable[[NDArray[np.uint8], Int64s], tuple[NDArray[Any], Int64s]]
 
@@ -34,7 +37,7 @@ class WordCache:
 
     def ids(self, texts: Sequence[str]) -> list[NDArray[Any] | None]:
         """Ids of every text; None for a text that the pattern does not cover to the last character."""
-        if self._n_types > CACHED_WORDS:
+        if self._n_types > CACHED_WORDS or self._types.offsets[self._n_types] > CACHED_BYTES:
             self._forget()
         data, lengths, ends = self._cut(list(texts))
         known = self._n_types

@@ -11,7 +11,7 @@ from seimai.errors import ConfigError
 from .cut import Pieces
 from .vocabulary import BYTE_ORDER
 
-__all__ = ["Words", "weight_at", "words_of"]
+__all__ = ["Words", "weight_at", "with_blocks", "words_of"]
 
 Array = NDArray[Any]
 BLOCK_BITS = 6
@@ -42,18 +42,28 @@ def words_of(data: Array, pieces: Pieces, n_tokens: int, rank: Array | None = No
         raise ConfigError(f"{n_positions:,} bytes of distinct words, at most {MAX_POSITIONS:,} fit; count less text")
     order = np.argsort(pieces.counts, kind="stable")
     group_counts, firsts = np.unique(pieces.counts[order], return_index=True)
+    order = order.astype(np.int32)
     ends = np.cumsum(pieces.sizes[order] + 1, dtype=np.int64)
     group_starts = np.append(np.append(0, ends)[firsts], n_positions)
-    blocks = np.arange(0, n_positions, 1 << BLOCK_BITS)
-    block_group = np.searchsorted(group_starts, blocks, side="right").astype(np.int32) - 1
+    del ends, firsts
     # Two numbers are kept for the gap and for what a merge hollows out.
-    del ends, blocks, firsts
     dtype = np.uint16 if n_tokens + 2 <= 1 << 16 else np.uint32
     if rank is None:
         rank = np.empty(256, np.int64)
         rank[BYTE_ORDER] = np.arange(256)
     symbols = np.full(n_positions, np.iinfo(dtype).max, dtype)
     _fill_symbols(symbols, data, pieces.starts, pieces.sizes, order, rank.astype(dtype))
+    return with_blocks(symbols, group_starts, group_counts)
+
+
+def with_blocks(symbols: Array, group_starts: Array, group_counts: Array) -> Words:
+    """The text with the groups of its blocks.
+
+    >>> with_blocks(np.zeros(70, np.uint16), np.array([0, 60, 70]), np.array([5, 9])).block_group.tolist()
+    [0, 1]
+    """
+    blocks = np.arange(0, group_starts[-1], 1 << BLOCK_BITS)
+    block_group = np.searchsorted(group_starts, blocks, side="right").astype(np.int32) - 1
     return Words(symbols, group_starts, group_counts, block_group)
 
 

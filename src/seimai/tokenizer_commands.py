@@ -51,6 +51,10 @@ def _reading(
     ] = "ja-en",
     digits: Annotated[int, typer.Option(help="Most digits in one pre-token: 1, 2 or 3.")] = 1,
     glue: Annotated[bool, typer.Option(help="Punctuation joins the Japanese phrase behind it.")] = True,
+    analyser: Annotated[
+        str,
+        typer.Option(help="sudachi or mecab: in training no token crosses the end of a Japanese word."),
+    ] = "",
     seed: Annotated[int, typer.Option("--seed", help="Seed of the sample.")] = 1,
     text_field: TextField = "text",
     held_out_share: Annotated[
@@ -81,6 +85,7 @@ def _reading(
         sample_bytes=sample_bytes,
         seed=seed,
         balance=read_balance(balance, exponent),
+        analyser=analyser,
     )
     held_out = HeldOut(held_out_share, held_out_seed)
     return Reading(counting, text_field, held_out, Engine(workers=workers, scheduler=scheduler or None))
@@ -113,16 +118,22 @@ def tokenizer_train(
     out: Annotated[Path, typer.Option(help="Folder for tokenizer.json.")],
     vocab_size: Annotated[int, typer.Option(help="Size with specials; padded to a multiple of 128.")] = 65536,
     vocab_sizes: Annotated[str, typer.Option(help="Several from one training, as 8192,32768: each to OUT/SIZE.")] = "",
-    model: Annotated[str, typer.Option(help="bpe or unigram.")] = "bpe",
+    model: Annotated[str, typer.Option(help="bpe, unigram, or fewest (fewest tokens).")] = "bpe",
     backend: Annotated[str, typer.Option(help="seimai, or hf for the trainer of tokenizers (bpe).")] = "seimai",
     boundary: Annotated[bool, typer.Option(help="Parts of characters join only their own character.")] = True,
-    max_token_chars: Annotated[int, typer.Option(help="Most characters in a token; 0 for no limit.")] = 0,
+    max_token_chars: Annotated[int, typer.Option(help="Most characters in a token; 0 for no limit (fewest: 64).")] = 0,
     min_count: Annotated[int, typer.Option(help="Least count of a merged pair.")] = 2,
     superwords: Annotated[
         float, typer.Option(min=0.0, max=0.99, help="Share of merges across phrases, with --split ja-en-superwords.")
     ] = 0.0,
+    alphabet: Annotated[
+        str, typer.Option(help="bytes; or characters for a SentencePiece .model, with --model unigram.")
+    ] = "bytes",
 ) -> None:
     """Train a tokenizer with the Japanese and English split on the `train` documents, or on counts of them."""
+    if _by_characters(alphabet, model, vocab_sizes):
+        _train_characters(reading, source, out, vocab_size)
+        return
     from seimai.pipeline.progress import Terminal
     from seimai.show import console, print_tokenizer
     from seimai.tokenizer.train import TrainSettings, train_tokenizer
@@ -141,6 +152,34 @@ def tokenizer_train(
             progress=progress,
         )
     print_tokenizer(summary)
+
+
+def _by_characters(alphabet: str, model: str, vocab_sizes: str) -> bool:
+    """Whether a character-level Unigram is asked for; ConfigError where the other options do not allow it."""
+    if alphabet not in ("bytes", "characters"):
+        raise ConfigError(f"--alphabet {alphabet}: there are bytes and characters; use --alphabet bytes")
+    if alphabet == "characters" and (model != "unigram" or vocab_sizes):
+        raise ConfigError("--alphabet characters is for one size of --model unigram; leave it out, or change those")
+    return alphabet == "characters"
+
+
+def _train_characters(reading: Reading, source: list[Path], out: Path, vocab_size: int) -> None:
+    from seimai.pipeline.progress import Terminal
+    from seimai.show import console, print_rows
+    from seimai.tokenizer.train_characters import train_characters
+
+    with stoppable(), reading.engine as engine, Terminal(console()) as progress:
+        summary = train_characters(
+            source,
+            out,
+            vocab_size=vocab_size,
+            counting=reading.counting,
+            field=reading.text_field,
+            held_out=reading.held_out,
+            part_map=engine.results,
+            progress=progress,
+        )
+    print_rows("Tokenizer", summary)
 
 
 def _sizes(words: str) -> list[int]:

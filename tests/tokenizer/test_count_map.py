@@ -119,4 +119,4 @@ def test_later_runs_are_longer() -> None:
     batches = [pa.RecordBatch.from_pylist(rows[at : at + 3], SCHEMA) for at in range(0, len(rows), 3)]
     runs = count_runs(batches, pattern=split_pattern(3), langs=LANGS, cap=0, flush_pairs=20)
     sizes = [run.num_rows for run in runs][:-1]
-    assert max(sizes[:4]) < 40 <= min(sizes[4:8]) <= max(sizes[4:8]) < 80 <= min(sizes[8:])
+    assert max(sizes[:8]) < 40 <= min(sizes[8:16]) <= max(sizes[8:16]) < 80 <= min(sizes[16:])

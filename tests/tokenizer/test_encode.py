@@ -1,5 +1,7 @@
 """Token shards: every document BOS, text, EOS, with its provenance; the same bytes again; resumed and verified."""
 
+import json
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -127,3 +129,28 @@ def test_a_torn_state_file_is_mended(source: Path, tokenizer: Path, tmp_path: Pa
     (out / name).write_text('{"format": ', encoding="utf-8")
     assert encode(source, tokenizer, out).merkle_root == root
     verify(out)
+
+
+def test_names_of_specials_in_web_text_are_text(tokenizer: Path, tmp_path: Path) -> None:
+    vocabulary = load(tokenizer)
+    text = "".join(vocabulary.specials) + "<|endoftext|></s><0x41>"
+    path = tmp_path / "web.jsonl"
+    path.write_text(json.dumps({"text": text}) + "\n", encoding="utf-8")
+    encode(path, tokenizer, tmp_path / "out")
+    manifest = read_json(tmp_path / "out" / "manifest.json")
+    [ids] = _lists(tmp_path / "out", manifest["shards"][0]["tokens"]).to_pylist()
+    specials = set(vocabulary.special_ids.values())
+    assert [number for number in ids if number in specials] == [vocabulary.bos_id, vocabulary.eos_id]
+    assert Encoder(tokenizer).bytes_of(np.array(ids[1:-1])).tobytes().decode() == text
+
+
+@pytest.mark.parametrize("unit", ["あ", "漢", "a", "1", " ", "\n", "!", "👍"])
+def test_equal_characters_take_linear_time(tokenizer: Path, unit: str) -> None:
+    """Ten times the characters take far less than a hundred times the time."""
+    encoder, times = Encoder(tokenizer), {}
+    for n in (10_000, 100_000):
+        began = time.process_time()
+        [ids] = encoder.ids([unit * n])
+        times[n] = time.process_time() - began
+        assert len(ids) <= n * len(unit.encode())
+    assert times[100_000] < 40 * max(times[10_000], 0.002)

@@ -40,3 +40,40 @@ def test_arrow_uses_the_system_and_nothing_is_held_back() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_users_environment_stays() -> None:
     assert _child("set", ARROW_DEFAULT_MEMORY_POOL="mimalloc")[0] == "mimalloc"
+
+
+def test_pyarrow_finds_no_pandas_and_others_still_do() -> None:
+    pytest.importorskip("pandas", reason="nothing to leave out")
+    code = """
+import sys
+from seimai.tokenizer.memory import leave_pandas_out
+leave_pandas_out()
+leave_pandas_out()
+import pyarrow as pa, numpy as np
+pa.table({"a": np.arange(3), "b": ["x", None, "y"]}).to_pylist()
+assert "pandas" not in sys.modules
+import pandas
+assert pandas.DataFrame
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_kernel_has_an_array_as_a_default() -> None:
+    """Numba knows such a default by its identity: the kernel would be compiled again in every process."""
+    import importlib
+    import inspect
+    import pkgutil
+
+    import numba.core.dispatcher
+    import numpy as np
+
+    import seimai.tokenizer
+
+    seen = 0
+    for found in pkgutil.iter_modules(seimai.tokenizer.__path__):
+        for each in vars(importlib.import_module(f"seimai.tokenizer.{found.name}")).values():
+            if isinstance(each, numba.core.dispatcher.Dispatcher):
+                seen += 1
+                defaults = [p.default for p in inspect.signature(each.py_func).parameters.values()]
+                assert not any(isinstance(default, np.ndarray) for default in defaults), each
+    assert seen > 30

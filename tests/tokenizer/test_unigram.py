@@ -117,4 +117,4 @@ def test_nothing_to_learn_from_is_one_line() -> None:
 def test_without_sentencepiece_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "sentencepiece", None)
     with pytest.raises(ConfigError, match=r"seimai\[unigram\]"):
-        unigram._sentencepiece()
+        unigram.sentencepiece_library()
