@@ -11,7 +11,7 @@ from .rate import Pace
 
 __all__ = ["Access", "FetchConfig", "SelectConfig", "access_of"]
 
-Strategy = Literal["auto", "whole", "ranges"]
+Strategy = Literal["auto", "whole", "ranges", "wet"]
 
 
 class SelectConfig(Section):
@@ -49,7 +49,8 @@ class FetchConfig(Section):
     max_bytes: int = Field(default=0, ge=0)
     """Bytes of archives after which no further one is begun; 0 for no end."""
     strategy: Strategy = "auto"
-    """whole: all of each archive that holds selected records; ranges: only those records; auto: what the plan says."""
+    """whole: all of each archive that holds selected records; ranges: only those records; wet: of those, the ones that
+    the texts of the WET files do not rule out; auto: what the plan says."""
     select: SelectConfig = SelectConfig()
     """Which records are wanted."""
     index: str = ""

@@ -3,12 +3,13 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .fetch_config import FetchConfig
-from .fetch_run import Arrival, Arrivals
+from .fetch_run import Arrival, Arrivals, requests_noted
 from .inputs import UNKNOWN, Part, Source, parts_of
 from .progress import Progress
 from .run import PAUSE, Engine
@@ -75,6 +76,11 @@ class Feed:
                 self.failed.append((arrival.source, arrival.error))
             else:
                 yield from self._parts_of(arrival)
+
+    def noted(self, sources: list[Source]) -> AbstractContextManager[None]:
+        """While parts are read by ranges of what is far away, the bar of reading says what is asked for."""
+        ranged = any(source.ranges is not None and _is_far(source.place) for source in sources)
+        return requests_noted(self.progress, "read", self.config.requests_per_s) if ranged else nullcontext()
 
     def sources(self) -> list[Source]:
         """The archives that came, in order; without their copies, which may be gone."""

@@ -148,24 +148,28 @@ def _blocks(response: Any, access: Access) -> Iterator[bytes]:
 
     began = told = time.monotonic()
     seen = untold = 0
-    while True:
-        try:
-            block = response.read1(CHUNK_BYTES)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _Fault(f"the connection broke ({type(error).__name__})") from None
-        now = time.monotonic()
-        untold += len(block)
-        if now - told >= TELL_S or not block:
+    try:
+        while True:
+            try:
+                block = response.read1(CHUNK_BYTES)
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                raise _Fault(f"the connection broke ({type(error).__name__})") from None
+            if not block:
+                return
+            now = time.monotonic()
+            untold += len(block)
+            if now - told >= TELL_S:
+                _asker()({"op": "count", "bytes": untold})
+                told, untold = now, 0
+            yield block
+            seen += len(block)
+            if now - began >= access.timeout_s:
+                if seen < access.min_bytes_per_s * (now - began):
+                    raise _Fault(f"it sent {seen} bytes in {now - began:.0f} s")
+                began, seen = now, 0
+    finally:
+        if untold:  # whoever has all it asked for reads no further
             _asker()({"op": "count", "bytes": untold})
-            told, untold = now, 0
-        if not block:
-            return
-        yield block
-        seen += len(block)
-        if now - began >= access.timeout_s:
-            if seen < access.min_bytes_per_s * (now - began):
-                raise _Fault(f"it sent {seen} bytes in {now - began:.0f} s")
-            began, seen = now, 0
 
 
 @contextmanager

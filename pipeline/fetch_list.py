@@ -13,10 +13,11 @@ from .fetch_config import Access, FetchConfig
 from .fetch_http import FetchError
 from .fetch_remote import copy_place, look_at
 
-__all__ = ["chosen", "is_list", "list_address", "listed_places", "read_place"]
+__all__ = ["chosen", "is_list", "list_address", "listed_places", "months", "read_place"]
 
 _CRAWL = re.compile(r"CC-MAIN-\d{4}-\d{2}")
-_NEWS = re.compile(r"CC-NEWS[-/](\d{4})[-/](\d{2})")
+_NEWS = re.compile(r"CC-NEWS[-/](\d{4})[-/](0[1-9]|1[0-2])")
+_MONTHS = re.compile(rf"{_NEWS.pattern}\.\.(\d{{4}})[-/](0[1-9]|1[0-2])")
 _PATH = re.compile(r"(?:[A-Za-z0-9_+=-][A-Za-z0-9_.+=-]*/)*[A-Za-z0-9_+=-][A-Za-z0-9_.+=-]*")
 MAX_LIST_BYTES = 256 << 20
 
@@ -30,6 +31,21 @@ def is_list(name: str) -> bool:
     return bool(_CRAWL.fullmatch(name) or _NEWS.fullmatch(name)) or name.endswith((".paths", ".paths.gz"))
 
 
+def months(name: str) -> list[str]:
+    """The months of news that a name stands for; any other name as it is.  Raises InputError for what is no month.
+
+    >>> months("CC-NEWS-2024-11..2025-01"), months("x.warc.gz")
+    (['CC-NEWS-2024-11', 'CC-NEWS-2024-12', 'CC-NEWS-2025-01'], ['x.warc.gz'])
+    """
+    if not re.match(r"CC-NEWS(?![^-/])", name) or _NEWS.fullmatch(name) or name.endswith((".paths", ".gz")):
+        return [name]
+    found = _MONTHS.fullmatch(name)
+    first, last = (int(found[at]) * 12 + int(found[at + 1]) - 1 for at in (1, 3)) if found else (1, 0)
+    if first > last:
+        raise InputError(f"{name}: is no month of news; write CC-NEWS-2024-11, or CC-NEWS-2024-09..2024-11 for several")
+    return [f"CC-NEWS-{month // 12:04d}-{month % 12 + 1:02d}" for month in range(first, last + 1)]
+
+
 def list_address(name: str, config: FetchConfig, kind: str = "") -> tuple[str, str]:
     """Where the list of a name lies, and what its paths are relative to.
 
@@ -40,6 +56,8 @@ def list_address(name: str, config: FetchConfig, kind: str = "") -> tuple[str, s
     if _CRAWL.fullmatch(name):
         return f"{base}crawl-data/{name}/{kind or config.kind}.paths.gz", base
     if news := _NEWS.fullmatch(name):
+        if (kind or config.kind) != "warc":
+            raise InputError(f"{name}: CC-NEWS has WARC files only; leave fetch.kind = {config.kind!r} away")
         return f"{base}crawl-data/CC-NEWS/{news[1]}/{news[2]}/warc.paths.gz", base
     prefix, found, _ = name.rpartition("crawl-data/")
     return name, prefix if found and (prefix or "://" in name) else base

@@ -10,7 +10,7 @@ from seimai.errors import InputError, RunError
 
 from .fetch_config import Access
 from .fetch_http import FetchError, Remote, copy_range, look
-from .rate import wait_for_start
+from .rate import Ask, wait_for_start
 
 __all__ = ["RemoteFile", "copy_place", "filesystem_of", "look_at", "open_remote"]
 
@@ -48,6 +48,7 @@ def copy_place(
         if len(data) != end - start:
             raise FetchError(f"{place}: {len(data):,} bytes for {end - start:,}; was it changed?")
         put(data)
+        _asker()({"op": "count", "bytes": len(data)})
         start = end
 
 
@@ -121,18 +122,22 @@ class RemoteFile(io.RawIOBase):
         return bytes(block[: stop - start])
 
 
+def _asker() -> Ask:
+    from .run import limiter_here
+
+    return limiter_here()
+
+
 def _is_http(place: str) -> bool:
     return place.startswith(("http://", "https://"))
 
 
 def _granted(place: str, access: Access, call: Callable[[], Any]) -> Any:
     """One request of fsspec, with a start time where the host is limited."""
-    from .run import limiter_here
-
     host = place.split("/")[2] if "://" in place else ""
     if not access.limits(host):
         return call()
-    ask, pace = limiter_here(), access.pace
+    ask, pace = _asker(), access.pace
     fields = [pace.requests_per_s, pace.burst, pace.backoff_s, pace.backoff_max_s]
     last = ""
     for _ in range(access.attempts):

@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ from .fetch_config import FetchConfig
 from .fetch_file import Fetched, FetchTask, copy_path, fetch_file
 from .fetch_http import FetchError
 from .fetch_remote import look_at
-from .inputs import UNKNOWN, Source
+from .inputs import UNKNOWN, Source, wanted_bytes
 from .progress import Progress
 from .run import PAUSE, Engine, limiter_here
 
-__all__ = ["Arrival", "Arrivals"]
+__all__ = ["Arrival", "Arrivals", "requests_noted"]
 
 AHEAD = 2
 """Archives that lie ready before no further one is begun: reading takes far longer than fetching."""
@@ -142,7 +143,7 @@ class Arrivals:
             looked = self._looked(source)
             if looked is None:
                 continue
-            total += looked.size
+            total += wanted_bytes(looked)
             if self.config.max_bytes and total > self.config.max_bytes:
                 return
             if self.ready(source):
@@ -197,18 +198,43 @@ class Arrivals:
 
     def _tick(self) -> None:
         """Tell the bar what the limiter counts."""
-        before = limiter_here()({"op": "counts"})
-        seen, began = 0, time.monotonic()
-        while not self._over.wait(TICK_S):
-            now = limiter_here()({"op": "counts"})
-            more = {name: now[name] - before[name] for name in now}
+        seen, began, limit = 0, time.monotonic(), self.config.requests_per_s
+        for more in told_of_requests(self._over):
+            seconds = time.monotonic() - began
             files = f"{self._came} of {len(self.sources)} files"
             if self._came:
-                left_s = (time.monotonic() - began) * (len(self.sources) - self._came) / self._came
+                left_s = seconds * (len(self.sources) - self._came) / self._came
                 files += f" ({left_s / 60:,.0f} min left)"
-            self.progress.note("fetch", f"{files}, {describe(more, self.config.requests_per_s, self._flying)}")
+            on_way = f"{self._flying} on their way"
+            self.progress.note("fetch", f"{files}, {on_way}, {describe(more, limit, seconds)}")
             self.progress.advance("fetch", int(more["bytes"]) - seen)
             seen = int(more["bytes"])
+
+
+def told_of_requests(over: threading.Event) -> Iterator[dict[str, float]]:
+    """What the limiter counts from now on, once in TICK_S, until `over` is set."""
+    before = limiter_here()({"op": "counts"})
+    while not over.wait(TICK_S):
+        now = limiter_here()({"op": "counts"})
+        yield {name: now[name] - before[name] for name in now}
+
+
+@contextmanager
+def requests_noted(progress: Progress, stage: str, limit_per_s: float) -> Iterator[None]:
+    """While it holds, the stage's bar says what the limiter counts."""
+    over, began = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        for more in told_of_requests(over):
+            progress.note(stage, describe(more, limit_per_s, time.monotonic() - began))
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,13 +252,13 @@ def _fly(flight: _Flight) -> Fetched:
         raise FetchError(f"{flight.task.place}: no such file") from None
 
 
-def describe(counts: dict[str, float], limit_per_s: float, flying: int) -> str:
-    """What the limiter counted, in a few words.
+def describe(counts: dict[str, float], limit_per_s: float, seconds: float) -> str:
+    """What the limiter counted in so many seconds, in a few words.
 
-    >>> describe({"requests": 12, "failures": 1, "bytes": 5e6, "waited_s": 3.2}, 2.0, 1)
-    '1 files on their way, 12 requests at most 2/s, 1 failed, waited 3 s'
+    >>> describe({"requests": 12, "failures": 1, "bytes": 5e6, "waited_s": 3.2}, 2.0, 8.0)
+    '12 requests, 1.5 of 2/s, 1 failed, waited 3 s'
     """
     return (
-        f"{flying} files on their way, {counts['requests']:,.0f} requests at most {limit_per_s:g}/s, "
+        f"{counts['requests']:,.0f} requests, {counts['requests'] / max(seconds, 0.001):.1f} of {limit_per_s:g}/s, "
         f"{counts['failures']:,.0f} failed, waited {counts['waited_s']:,.0f} s"
     )

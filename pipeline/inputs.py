@@ -17,7 +17,7 @@ from seimai.errors import InputError
 from .coalesce import Member
 from .fetch_config import Access, FetchConfig, access_of
 from .fetch_http import FetchError
-from .fetch_list import chosen, is_list, list_address, listed_places
+from .fetch_list import chosen, is_list, list_address, listed_places, months
 from .fetch_remote import filesystem_of, look_at, open_remote
 from .rows import FieldsConfig, row_kind
 
@@ -32,6 +32,7 @@ __all__ = [
     "open_source",
     "parts_of",
     "source_key",
+    "wanted_bytes",
 ]
 
 UNKNOWN = -1
@@ -47,8 +48,8 @@ class InputConfig(Section):
     """Section [input]: the archives of a run and how they are cut into parts."""
 
     paths: list[str] = []
-    """WARC or WET files: paths, globs, fsspec or http(s) URLs, a crawl's name (CC-MAIN-2024-51, CC-NEWS-2024-05) or a
-    list of paths (warc.paths.gz); `--input` wins over them."""
+    """WARC or WET files: paths, globs, fsspec or http(s) URLs, a crawl's name (CC-MAIN-2024-51, CC-NEWS-2024-05,
+    CC-NEWS-2024-09..2024-11) or a list of paths (warc.paths.gz); `--input` wins over them."""
     root: str = ""
     """Folder that source keys are relative to; empty: from `crawl-data/` on, else the file's name."""
     name: str = ""
@@ -133,6 +134,7 @@ def find_sources(config: InputConfig, names: Sequence[str] = (), fetch: FetchCon
         raise InputError("no input: give --input PATH_OR_GLOB or [input] paths in the config")
     access = access_of(fetch, config.contact)
     found: dict[str, Source] = {}
+    wanted = [each for name in wanted for each in months(name)]
     places = [(place, is_list(name)) for name in wanted for place in _named(name, access, fetch)]
     keys = (source_key(place, config.root) for place, _ in places)
     kept = chosen(keys, sample=fetch.sample, seed=fetch.seed, limit=fetch.limit)
@@ -169,6 +171,11 @@ def parts_of(source: Source, part_bytes: int) -> Iterator[Part]:
         part_bytes = max(part_bytes, -(-source.size // ROW_PARTS))
     for start in range(0, source.size, part_bytes):
         yield Part(source, start, min(start + part_bytes, source.size))
+
+
+def wanted_bytes(source: Source) -> int:
+    """Bytes that a run asks for of an archive: all of it (maybe UNKNOWN), or its ranges."""
+    return source.size if source.ranges is None else sum(stop - start for start, stop, _ in source.ranges)
 
 
 def open_source(source: Source, span: tuple[int, int] | None = None) -> BinaryIO:
@@ -246,8 +253,10 @@ def _gzipped_warc(head: bytes) -> bool:
     """Whether a file that begins so is worth reading: a gzip member of WARC, or gzip damaged at its very start."""
     if not head.startswith(b"\x1f\x8b"):
         return False
+    inflater = zlib.decompressobj(31)
     try:
-        return zlib.decompressobj(31).decompress(head, 64).startswith(b"WARC/")
+        first = inflater.decompress(head, 64)
+        return first.startswith(b"WARC/") or not (first or inflater.eof)  # its header may be longer than what we have
     except zlib.error:
         return True
 

@@ -11,19 +11,10 @@ from seimai.errors import InputError
 from .coalesce import Member, members_of, spans
 from .fetch_config import FetchConfig, access_of
 from .inputs import UNKNOWN, InputConfig, Source, ask_for_contact, find_sources
-from .plan import (
-    WARC_BYTES,
-    WET_SHARE,
-    Plan,
-    files_of,
-    load_plan,
-    make_plan,
-    needs_plan,
-    plan_fingerprint,
-    refuse_long,
-)
+from .plan import Plan, files_of, load_plan, make_plan, needs_plan, plan_fingerprint, refuse_long
+from .plan_costs import WARC_BYTES, WET_SHARE
 
-__all__ = ["PlannedRanges", "sources_for"]
+__all__ = ["PlannedRanges", "planned_sources", "sources_for"]
 
 PLANNED = "planned"
 """Stamp of an archive of which only records of a plan are read: what the index names does not change."""
@@ -49,9 +40,17 @@ class PlannedRanges:
 
 
 def sources_for(
-    out: Path, config: InputConfig, fetch: FetchConfig, inputs: Sequence[str], *, yes: bool = False
+    out: Path,
+    config: InputConfig,
+    fetch: FetchConfig,
+    inputs: Sequence[str],
+    *,
+    languages: Sequence[str] = (),
+    yes: bool = False,
 ) -> tuple[list[Source], Plan | None]:
     """The sources of a run: what its inputs name, or what the plan of a crawl's index wants of it; and a new plan.
+
+    `languages` are those of the gates, as for `make_plan`.
 
     Raises InputError as `find_sources`, RunError for what would take longer than `fetch.max_hours` without `yes`.
     """
@@ -63,11 +62,11 @@ def sources_for(
         n_bytes = min(unknown * per_file, fetch.max_bytes or unknown * per_file)
         refuse_long(n_bytes / fetch.bytes_per_s / 3600, fetch, yes=yes)
         return found, None
-    plan = load_plan(out, plan_fingerprint(fetch, names))
+    plan = load_plan(out, plan_fingerprint(fetch, names, languages))
     new = None
     if plan is None:
         ask_for_contact(fetch.base, access_of(fetch, config.contact))
-        plan = new = make_plan(fetch, names, access_of(fetch, config.contact))
+        plan = new = make_plan(fetch, names, access_of(fetch, config.contact), languages=languages)
     if not plan.n_records:
         raise InputError(f"{names[0]}: its index has no record that [fetch.select] wants; look at the section")
     refuse_long(plan.hours, fetch, yes=yes)

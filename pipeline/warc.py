@@ -12,12 +12,14 @@ from fastwarc.warc import ArchiveIterator, WarcRecord
 
 __all__ = ["VERSION", "Record", "SliceReader", "member_start"]
 
-VERSION = 1
+VERSION = 2
 GZIP_MAGIC = b"\x1f\x8b\x08"
 CHUNK_BYTES = 1 << 15
 UNIT_BYTES = 1 << 22
 """Members that inflate to less are read at once; longer ones are streamed, at about half the speed."""
 HEAD_BYTES = 64
+MAX_HEADER_BYTES = 1 << 17
+"""Most bytes of a member that are looked at for its first inflated ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class _Hashed(io.RawIOBase):
 class _Unit(io.RawIOBase):
     """Inflated bytes from a member that begins a record up to the next member that does; seekable by rewinding.
 
-    After the last byte `end` is the offset behind it in the archive; `cut` says the archive ended inside a member.
+    After the last byte `end` is the offset behind it in the archive, `before_record` says whether a record begins
+    there, and `cut` that the archive ended inside a member.
     Until then `member` is the offset of the member at work, and `solid` the inflated bytes of those before it.
     """
 
@@ -84,6 +87,7 @@ class _Unit(io.RawIOBase):
         self._file, self._offset = file, offset
         self.end: int | None = None
         self.cut = False
+        self.before_record = False
         self._rewind()
 
     def _rewind(self) -> None:
@@ -107,18 +111,21 @@ class _Unit(io.RawIOBase):
             raise io.UnsupportedOperation("a unit's length is not known before its end")
         if offset < self._pos:
             self._rewind()
-        while self._pos < offset and self._inflate(min(CHUNK_BYTES, offset - self._pos)):
+        while self._pos < offset and self.take(min(CHUNK_BYTES, offset - self._pos)):
             pass
         return self._pos
 
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer)  # type: ignore[arg-type]
-        data = self._inflate(len(view))
+        data = self.take(len(view))
         view[: len(data)] = data
         return len(data)
 
-    def _inflate(self, limit: int) -> bytes:
-        """Up to `limit` more bytes; none at the end.  Raises zlib.error where a member is broken."""
+    def take(self, limit: int) -> bytes:
+        """As `read` without a buffer of that size: up to `limit` more bytes, none at the end.
+
+        Raises zlib.error where a member is broken.
+        """
         while not self._done:
             source = self._inflater.unconsumed_tail
             if not source:
@@ -142,12 +149,13 @@ class _Unit(io.RawIOBase):
             self._inflater, self._next = zlib.decompressobj(31), end
             self.member, self.solid = end, self._pos
         else:
-            self._done, self.end = True, end
+            self._done, self.end, self.before_record = True, end, bool(head)
 
 
 class SliceReader:
     """The records whose members start in [`start`, `stop`) of an archive of `size` bytes; iterate once.
 
+    A `stop` behind the end is the end, as in a slice of a list.
     `begin` is where the first member starts when the caller knows it (None: the first valid start at or after
     `start`). Afterwards: `first_offset` and `next_offset` (None: nothing found, or left open behind damage),
     `digest` and `hashed_bytes` of what was read from `start`, `skipped_bytes`, `faults` by name.
@@ -158,7 +166,7 @@ class SliceReader:
     ) -> None:
         self._raw = _Hashed(file, start)
         self._file = cast(BinaryIO, io.BufferedReader(self._raw, 1 << 18))
-        self._start, self._stop, self._size, self._begin = start, stop, size, begin
+        self._start, self._stop, self._size, self._begin = start, min(stop, size), size, begin
         self._max_record_bytes = max_record_bytes
         self.first_offset: int | None = None
         self.next_offset: int | None = None
@@ -172,7 +180,7 @@ class SliceReader:
         else:
             yield from self._members()
         self._file.seek(self._raw.start + self._raw.hashed_bytes)
-        while self._file.tell() < min(self._stop, self._size) and self._file.read(CHUNK_BYTES):
+        while self._file.tell() < self._stop and self._file.read(CHUNK_BYTES):
             pass  # the digest covers the slice to its end, so that a change anywhere in it is seen
 
     @property
@@ -203,7 +211,7 @@ class SliceReader:
             unit = _Unit(self._file, at)
             yield from self._unit_records(unit, at)
             self.next_offset = expected = unit.end
-            if expected is not None and (expected >= self._size or _starts_record(self._file, expected)):
+            if expected is not None and (expected >= self._size or unit.before_record):
                 at = expected if expected < self._stop else None
                 continue
             # Damage: the unit ended early, or something that is no member follows. Go on at the next valid start.
@@ -216,7 +224,7 @@ class SliceReader:
     def _unit_records(self, unit: _Unit, at: int) -> Iterator[Record]:
         head = b""
         try:
-            while len(head) < UNIT_BYTES and (piece := unit.read(UNIT_BYTES - len(head))):
+            while len(head) < UNIT_BYTES and (piece := unit.take(UNIT_BYTES - len(head))):
                 head += piece
             if unit.end is None:
                 unit.seek(0)
@@ -298,15 +306,24 @@ def _starts_record(file: BinaryIO, offset: int) -> bool:
 
 
 def _inflated_head(file: BinaryIO, offset: int) -> bytes:
-    """The first inflated bytes of a gzip member at `offset`; empty where none stands there."""
+    """The first inflated bytes of a gzip member at `offset`; empty where none stands there.
+
+    The header may hold a name, a comment, 64 KiB of extra fields and its own checksum; reserved flags make it no header
+    (RFC 1952). Its time, level and system may be anything.
+    """
     file.seek(offset)
     head = file.read(4096)
     if not head.startswith(GZIP_MAGIC):
         return b""
+    inflater, found, read = zlib.decompressobj(31), b"", 0
     try:
-        return zlib.decompressobj(31).decompress(head, HEAD_BYTES)
+        while head and not inflater.eof and len(found) < HEAD_BYTES and read < MAX_HEADER_BYTES:
+            read += len(head)
+            found += inflater.decompress(head, HEAD_BYTES - len(found))
+            head = inflater.unconsumed_tail or file.read(4096)
     except zlib.error:
         return b""
+    return found
 
 
 def _find_record(stream: BinaryIO, start: int) -> int | None:

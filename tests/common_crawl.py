@@ -10,8 +10,10 @@ import random
 import re
 import threading
 import time
+from base64 import b32encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha1
 from pathlib import Path
 from types import TracebackType
 
@@ -19,12 +21,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from aiohttp import web
 from fastwarc.warc import ArchiveIterator, WarcRecordType
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.encoding import detect_encoding
+
+from seimai.pipeline.charset_labels import encoding_of
+from seimai.pipeline.payload import http_payload
 
 SNAPSHOT = "CC-MAIN-2024-51"
 KINDS = ("busy", "reset", "short", "ignored", "wrong", "drip", "elsewhere")
 """What another request mends: 503, a broken connection, fewer bytes than stated, 200 for a range, other bytes than
-asked for, a few bytes a second, a redirect to another host. There are also `forbidden` (403), `flip` (a byte at `after`
-is not the file's) and `stall` (an answer that stops for a minute)."""
+asked for, a few bytes a second, a redirect to another host. There are also `moved` (a redirect to the same file),
+`forbidden` (403), `flip` (a byte at `after` is not the file's) and `stall` (an answer that stops for a minute)."""
 
 
 @dataclass(slots=True)
@@ -114,9 +121,10 @@ class CommonCrawl:
         fault = next((fault for fault in self.faults if fault.strikes(request.method, path)), None)
         entry.fault = fault.kind if fault else ""
         file = self.folder / path
-        if fault is not None and fault.kind in ("busy", "forbidden", "elsewhere"):
-            entry.status = {"busy": 503, "forbidden": 403, "elsewhere": 302}[fault.kind]
-            headers = {"Location": "http://elsewhere.example/"} if fault.kind == "elsewhere" else {}
+        if fault is not None and fault.kind in ("busy", "forbidden", "elsewhere", "moved"):
+            entry.status = {"busy": 503, "forbidden": 403, "elsewhere": 302, "moved": 302}[fault.kind]
+            target = {"elsewhere": "http://elsewhere.example/", "moved": f"/{path}?moved"}.get(fault.kind)
+            headers = {"Location": target} if target else {}
             if fault.retry_after:
                 headers["Retry-After"] = fault.retry_after
             return web.Response(status=entry.status, headers=headers)
@@ -235,6 +243,40 @@ INDEX_SCHEMA = pa.schema(
     ]
 )
 """Columns of Common Crawl's columnar index inside a file (cc-index-table, cc-index-schema-flat.json)."""
+
+
+def lay_out_wet(folder: Path, paths: Iterable[str], *, skip: Iterable[str] = ()) -> list[str]:
+    """Write the WET file of every archive: all text of each HTML page but those of `skip`; returns their paths.
+
+    Headers are those of Common Crawl's files. Texts are made as its own are: by the declared charset, menus and all.
+    """
+    left_out, names = set(skip), []
+    for path in paths:
+        name = path.replace("/warc/", "/wet/").replace(".warc.gz", ".warc.wet.gz")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        members = [b"WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 2\r\n\r\n\r\n\r\n\r\n"]
+        with (folder / path).open("rb") as file:
+            for record in ArchiveIterator(file, parse_http=False):
+                url = str(record.headers.get("WARC-Target-URI"))
+                if record.record_type != WarcRecordType.response or url in left_out:
+                    continue
+                page = http_payload(record.reader.read(), max_body_bytes=1 << 24)
+                charset = encoding_of(page.charset or "") or detect_encoding(page.body) or "utf-8"
+                text = extract_plain_text(page.body.decode(charset, "replace"), main_content=False).encode()
+                head = {
+                    "WARC-Type": "conversion",
+                    "WARC-Target-URI": url,
+                    "WARC-Date": str(record.headers.get("WARC-Date")),
+                    "WARC-Refers-To": str(record.headers.get("WARC-Record-ID")),
+                    "WARC-Block-Digest": f"sha1:{b32encode(sha1(text).digest()).decode()}",
+                    "Content-Type": "text/plain",
+                    "Content-Length": str(len(text)),
+                }
+                lines = "".join(f"{key}: {value}\r\n" for key, value in head.items())
+                members.append(f"WARC/1.0\r\n{lines}\r\n".encode() + text + b"\r\n\r\n")
+        (folder / name).write_bytes(b"".join(gzip.compress(member, mtime=0) for member in members))
+        names.append(name)
+    return names
 
 
 def index_rows(folder: Path, path: str, languages: str) -> list[dict[str, object]]:

@@ -5,6 +5,7 @@ import hashlib
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.common_crawl import CommonCrawl, Fault
 
-from seimai.pipeline.coalesce import Member, RangeReader, members_digest, spans
+from seimai.pipeline.coalesce import Member, RangeReader, members_digest, most_of, spans
 from seimai.pipeline.fetch_config import Access
 from seimai.pipeline.rate import Pace
 from seimai.pipeline.run import process_limiter
@@ -49,6 +50,29 @@ def test_ranges_cover_the_records_and_nothing_too_far(
         if expected < len(placed) and placed[expected][0] == inside[0][0]:  # and none is cut without need
             following = placed[expected]
             assert following[1] - stop > max_gap or following[1] + following[2] - start > max_range
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40), st.integers(1, 60)), max_size=40),
+    st.integers(0, 40),
+    st.integers(1, 120),
+    st.randoms(use_true_random=False),
+)
+def test_no_choice_of_records_takes_more_than_the_most(
+    rows: list[tuple[int, int, int]], max_gap: int, max_range: int, random: Random
+) -> None:
+    placed, ends = [], dict.fromkeys(range(3), 0)
+    for number, gap, size in sorted(rows, key=lambda row: row[0]):
+        placed.append((number, ends[number] + gap, size))
+        ends[number] += gap + size
+    limits = {"max_gap_bytes": max_gap, "max_range_bytes": max_range}
+    numbers, offset, length = (np.array([row[at] for row in placed], np.int64) for at in range(3))
+    most_bytes, most_requests = most_of(numbers, offset, length, **limits)
+    for share in (0.0, 0.2, 0.5, 0.8, 1.0):
+        chosen = np.array([random.random() < share for _ in placed], bool)
+        found = spans(numbers[chosen], offset[chosen], length[chosen], **limits)
+        assert found.n_bytes <= most_bytes
+        assert len(found.start) <= most_requests <= len(placed)
 
 
 @pytest.fixture

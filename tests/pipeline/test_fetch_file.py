@@ -3,6 +3,7 @@
 import base64
 import fcntl
 import hashlib
+import io
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from seimai.pipeline.fetch_file import FetchTask, _check, fetch_file
 from seimai.pipeline.fetch_http import FetchError, look
 from seimai.pipeline.rate import Pace
 from seimai.pipeline.run import process_limiter
+from seimai.pipeline.warc import Record, SliceReader
 
 Make = Callable[..., bytes]
 FAST = Access("me@example.org", ("127.0.0.1",), Pace(2000.0, 1, 0.01, 0.05), 8, 0.5, 2000)
@@ -62,7 +64,7 @@ def test_a_byte_that_came_wrong_is_mended(
 def test_a_flip_anywhere_is_noticed(
     tmp_path: Path, warc_record: Make, warc_archive: Make, http_page: Make, place: float
 ) -> None:
-    """But in what gzip does not check: flags, time and system of a member's head."""
+    """But in what changes nothing: a text flag, time, level and system of a member's head (the next test)."""
     data = bytearray(archive(warc_record, warc_archive, http_page))
     at = int(place * len(data))
     (tmp_path / "origin").write_bytes(data)
@@ -75,6 +77,32 @@ def test_a_flip_anywhere_is_noticed(
         found = _check(file, FetchTask(f"file://{tmp_path}/origin", len(data), "", "", FAST))
     assert found.mended == 1
     assert (tmp_path / "copy").read_bytes() == (tmp_path / "origin").read_bytes()
+
+
+@pytest.mark.parametrize("bit", range(80))
+def test_a_flip_in_a_members_head_is_noticed_or_changes_nothing(
+    tmp_path: Path, warc_record: Make, warc_archive: Make, http_page: Make, bit: int
+) -> None:
+    data = bytearray(archive(warc_record, warc_archive, http_page))
+    starts = [i for i in range(len(data)) if data.startswith(b"\x1f\x8b\x08", i)]
+    before = _records(bytes(data))
+    (tmp_path / "origin").write_bytes(data)
+    at = starts[4] + bit // 8
+    data[at] ^= 1 << bit % 8
+    (tmp_path / "copy").write_bytes(data)
+    with (tmp_path / "copy").open("r+b") as file:
+        found = _check(file, FetchTask(f"file://{tmp_path}/origin", len(data), "", "", FAST))
+    assert _records((tmp_path / "copy").read_bytes()) == before
+    harmless = bit // 8 > 3 or bit == 24  # time, level, system; the flag that says the data may be text
+    assert found.mended == (0 if harmless else 1)
+
+
+def _records(data: bytes) -> list[Record]:
+    reader = SliceReader(io.BytesIO(data), start=0, stop=len(data), size=len(data), begin=0, max_record_bytes=1 << 20)
+    records = list(reader)
+    assert not reader.faults
+    assert reader.skipped_bytes == 0
+    return records
 
 
 def test_a_digest_that_is_wrong_at_the_origin_is_counted(

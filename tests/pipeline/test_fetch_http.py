@@ -1,5 +1,6 @@
 """Whatever a server does, the bytes are right or the error says why; and no host is asked faster than it may be."""
 
+import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -98,6 +99,19 @@ def test_a_failure_slows_every_thread_down(server: CommonCrawl) -> None:
     failed = next(entry for entry in server.log if entry.fault)
     assert not any(failed.time_s + 0.1 < entry.time_s < failed.time_s + 0.3 for entry in server.log)
     assert len(server.log) == 7
+
+
+def test_each_step_of_a_redirect_has_its_start_time(server: CommonCrawl) -> None:
+    server.faults = [Fault("moved", times=3), Fault("busy", times=1)]
+    slow = replace(FAST, pace=Pace(20.0, 1, 0.01, 0.05))
+    assert read_range(server.url + "x.warc.gz", 0, 10, slow) == DATA[:10]
+    assert [entry.status for entry in server.log] == [302, 302, 302, 503, 206]
+    assert process_limiter().answer({"op": "counts"})["requests"] == len(server.log)
+    times = [entry.time_s for entry in server.log]
+    assert all(later - sooner > 0.5 * slow.pace.spacing_s for sooner, later in itertools.pairwise(times))
+    server.faults = [Fault("moved")]
+    with pytest.raises(FetchError, match="redirects more than 5 times"):
+        read_range(server.url + "x.warc.gz", 0, 10, FAST)
 
 
 def test_an_unlimited_host_is_asked_again_after_a_rest(server: CommonCrawl) -> None:

@@ -18,8 +18,10 @@ from tests.common_crawl import KINDS, SNAPSHOT, CommonCrawl, Fault, lay_out, mos
 from seimai.config import apply_overrides, parse_config
 from seimai.errors import InputError, RunError
 from seimai.files import sha256_file
+from seimai.pipeline import fetch_run
 from seimai.pipeline.job import RunSummary, polish
 from seimai.pipeline.manifest import manifest_head, verify
+from seimai.pipeline.progress import Silent
 from seimai.pipeline.rate import MARGIN
 from seimai.pipeline.run import Engine, process_limiter
 from seimai.pipeline.settings import RunConfig
@@ -29,16 +31,16 @@ RECORDS = 72
 ARCHIVES = 6
 
 
-def cut(archive: Path) -> list[bytes]:
+def cut(archive: Path, records: int = RECORDS, archives: int = ARCHIVES) -> list[bytes]:
     """Some records of an archive, as several archives."""
     starts: list[int] = []
     with archive.open("rb") as file:
         at = member_start(file, 0, archive.stat().st_size)
-        while at is not None and len(starts) <= RECORDS:
+        while at is not None and len(starts) <= records:
             starts.append(at)
             at = member_start(file, at + 1, archive.stat().st_size)
-    data, step = archive.read_bytes(), RECORDS // ARCHIVES
-    return [data[starts[i] : starts[i + step]] for i in range(0, RECORDS, step)]
+    data, step = archive.read_bytes(), records // archives
+    return [data[starts[i] : starts[i + step]] for i in range(0, records, step)]
 
 
 @pytest.fixture(scope="session")
@@ -228,6 +230,44 @@ def test_a_killed_driver_goes_on_at_the_byte_where_it_was(
     assert first.range[0] == held
     again = [entry.path for entry in server.log[seen:] if entry.method == "GET"]
     assert not any(path.endswith(("00000.warc.gz", "00001.warc.gz")) for path in again)
+
+
+class Bars(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: dict[str, list[str]] = {}
+        self.done: dict[str, int] = {}
+        self.totals: dict[str, int] = {}
+
+    def begin(self, stage: str, total: int) -> None:
+        self.totals[stage] = total
+
+    def advance(self, stage: str, amount: int, *, documents: int = 0, kept: int = 0) -> None:
+        self.done[stage] = self.done.get(stage, 0) + amount
+
+    def note(self, stage: str, text: str) -> None:
+        self.notes.setdefault(stage, []).append(text)
+
+
+@pytest.mark.parametrize("ranges", [False, True])
+def test_the_bar_has_files_bytes_rate_waits_and_the_time_left(
+    server: CommonCrawl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranges: bool
+) -> None:
+    monkeypatch.setattr(fetch_run, "TICK_S", 0.02)
+    sets = ("fetch.requests_per_s=20", *(('fetch.strategy="ranges"', "fetch.max_gap_bytes=500") if ranges else ()))
+    bars = Bars()
+    config = settings(server.url, *sets)
+    polish(config, tmp_path / "run", inputs=[SNAPSHOT], engine=Engine(workers=0), progress=bars)
+    number = r"[\d,.]+"
+    requests = rf"{number} requests, {number} of 20/s, {number} failed, waited {number} s"
+    if ranges:
+        assert any(re.fullmatch(requests, text) for text in bars.notes["read"])
+        assert bars.done["read"] == bars.totals["read"]  # so that the bar's own time left is right
+        return
+    wanted = rf"\d of {ARCHIVES} files \({number} min left\), \d on their way, {requests}"
+    assert any(re.fullmatch(wanted, text) for text in bars.notes["fetch"]), bars.notes["fetch"]
+    assert 0 < bars.done["fetch"] <= sum(path.stat().st_size for path in server.folder.rglob("*.warc.gz")) + 10_000
 
 
 RATE, BURST = 12.0, 1

@@ -15,7 +15,7 @@ from seimai.errors import ConfigError, InputError, RunError
 from seimai.pipeline.fetch_config import FetchConfig, SelectConfig, access_of
 from seimai.pipeline.job import polish
 from seimai.pipeline.manifest import verify
-from seimai.pipeline.plan import load_plan, make_plan, needs_plan, plan_fingerprint, refuse_long, save_plan
+from seimai.pipeline.plan import files_of, load_plan, make_plan, needs_plan, plan_fingerprint, refuse_long, save_plan
 from seimai.pipeline.retune import apply_retune
 from seimai.pipeline.run import Engine, process_limiter
 
@@ -88,7 +88,8 @@ def test_hosts_and_domains_are_found(mirror: Path) -> None:
 def test_planned_ranges_are_what_is_sent_byte_for_byte(server: CommonCrawl, tmp_path: Path, faults: bool) -> None:
     sets = ('fetch.select.languages=["jpn"]', 'fetch.strategy="ranges"', "fetch.max_gap_bytes=3000")
     config = settings(server.url, *sets)
-    plan = make_plan(config.fetch, [SNAPSHOT], access_of(config.fetch, "me@example.org"))
+    languages, access = config.gates.languages, access_of(config.fetch, "me@example.org")
+    plan = make_plan(config.fetch, [SNAPSHOT], access, languages=languages)
     save_plan(plan, tmp_path / "run")
     if faults:
         server.faults = [Fault("busy", "warc.gz$", share=0.2), Fault("wrong", "warc.gz$", share=0.1)]
@@ -121,6 +122,26 @@ def test_another_choice_reads_only_what_is_new(server: CommonCrawl, tmp_path: Pa
         polish(config, tmp_path / languages, inputs=[SNAPSHOT], engine=Engine(workers=0))
         for path in (tmp_path / languages / "shards").iterdir():
             assert (out / "shards" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_every_read_of_an_index_has_its_start_time(server: CommonCrawl) -> None:
+    config = settings(server.url, 'fetch.select.languages=["jpn"]').fetch
+    make_plan(config, [SNAPSHOT], access_of(config, "me@example.org"), exact=True)
+    assert len([entry for entry in server.log if entry.path.endswith(".parquet")]) >= 4
+    assert process_limiter().answer({"op": "counts"})["requests"] == len(server.log)
+
+
+def test_ranges_end_at_the_budget_of_bytes(server: CommonCrawl, tmp_path: Path) -> None:
+    sets = ('fetch.select.languages=["jpn"]', 'fetch.strategy="ranges"', "fetch.max_gap_bytes=0")
+    config = settings(server.url, *sets)
+    plan = make_plan(config.fetch, [SNAPSHOT], access_of(config.fetch, "me@example.org"))
+    lengths = [sum(plan.records.slice(at, n)["length"].to_pylist()) for _, at, n in files_of(plan.records)]
+    budget = sum(lengths[:2]) + 1
+    seen = len(server.log)
+    polish(settings(server.url, *sets, f"fetch.max_bytes={budget}"), tmp_path / "run", inputs=[SNAPSHOT],
+           engine=Engine(workers=0))  # fmt: skip
+    ranges = [entry.sent for entry in server.log[seen:] if entry.path.endswith("warc.gz")]
+    assert sum(ranges) == sum(lengths[:2])
 
 
 def test_a_run_of_ranges_is_decided_again_without_the_server(mirror: Path, tmp_path: Path) -> None:
@@ -166,12 +187,13 @@ def test_a_plan_is_kept_for_its_config_only(mirror: Path, tmp_path: Path) -> Non
     config = FetchConfig(base=f"{mirror}/", select=SelectConfig(languages=["jpn"]))
     plan = make_plan(config, [SNAPSHOT], access_of(config, ""))
     save_plan(plan, tmp_path)
-    again = load_plan(tmp_path, plan_fingerprint(config, [SNAPSHOT]))
+    again = load_plan(tmp_path, plan_fingerprint(config, [SNAPSHOT], []))
     assert again is not None
     assert again.records.equals(plan.records)
     assert replace(again, records=plan.records) == plan
     other = config.model_copy(update={"max_gap_bytes": 1})
-    assert load_plan(tmp_path, plan_fingerprint(other, [SNAPSHOT])) is None
+    assert load_plan(tmp_path, plan_fingerprint(other, [SNAPSHOT], [])) is None
+    assert load_plan(tmp_path, plan_fingerprint(config, [SNAPSHOT], ["ja"])) is None
     with pytest.raises(RunError, match="an estimate"):
         save_plan(make_plan(config, [SNAPSHOT], access_of(config, ""), index_sample=1), tmp_path)
 
@@ -207,8 +229,17 @@ def test_only_some_runs_go_by_an_index() -> None:
     assert not needs_plan(FetchConfig(), [SNAPSHOT])
     assert needs_plan(FetchConfig(select=some), [SNAPSHOT])
     assert needs_plan(FetchConfig(strategy="ranges"), [SNAPSHOT])
-    assert not needs_plan(FetchConfig(select=some, strategy="whole"), [SNAPSHOT])
-    assert not needs_plan(FetchConfig(select=some), ["x.warc.gz"])
+    assert needs_plan(FetchConfig(strategy="wet"), [SNAPSHOT])
+    assert needs_plan(FetchConfig(select=some, strategy="whole"), [SNAPSHOT])
+    assert not needs_plan(FetchConfig(), ["x.warc.gz"])
+    for config, name in (
+        (FetchConfig(select=some), "x.warc.gz"),
+        (FetchConfig(select=some), "CC-NEWS-2024-11"),
+        (FetchConfig(strategy="wet"), "CC-NEWS-2024-11"),
+        (FetchConfig(strategy="ranges", kind="wet"), SNAPSHOT),
+    ):
+        with pytest.raises(InputError, match="columnar index"):
+            needs_plan(config, [name])
 
 
 def test_a_large_index_is_read_at_once(tmp_path: Path) -> None:

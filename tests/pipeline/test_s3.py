@@ -1,7 +1,4 @@
-"""Input from an object store (moto's S3 server): the shards of local files, and no credential anywhere in a run.
-
-Needs s3fs and moto[server], which are not among the pins: s3fs wants an older python-dateutil than they hold.
-"""
+"""Input from an object store (moto's S3 server): the shards of local files, and no credential anywhere in a run."""
 
 import gzip
 import json
@@ -21,8 +18,6 @@ from seimai.pipeline.recipe import write_recipe
 from seimai.pipeline.run import Engine
 from seimai.pipeline.settings import RunConfig
 
-pytest.importorskip("s3fs")
-pytest.importorskip("moto.server")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 KEY, SECRET = "AKIASEIMAITESTKEY000", "a-very-secret-test-value"

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import random
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -101,6 +102,67 @@ def test_cuts_change_nothing(bodies: list[bytes], part_bytes: int, level: int) -
     filled = [one for one in readers if one.first_offset is not None]
     assert [one.first_offset for one in filled[1:]] == [one.next_offset for one in filled[:-1]]
     assert (filled[0].first_offset, filled[-1].next_offset) == (0, len(data))
+
+
+@pytest.mark.parametrize("beyond", [0, 1, 1 << 40])
+@pytest.mark.parametrize("start", [0, 300])
+def test_a_stop_behind_the_end_is_the_end(beyond: int, start: int) -> None:
+    data = archive([record(n, b"x" * 500) for n in range(8)])
+    whole, over = reader(data, start), reader(data, start, len(data) + beyond)
+    assert list(whole) == list(over)
+    assert (whole.digest, whole.hashed_bytes, whole.first_offset, whole.next_offset) == (
+        *(over.digest, over.hashed_bytes, over.first_offset, over.next_offset),
+    )
+    assert not over.faults
+    shorter = SliceReader(  # a file that lost its end since its size was asked for
+        io.BytesIO(data[:-40]), start=0, stop=len(data), size=len(data), begin=0, max_record_bytes=LIMIT
+    )
+    assert len(list(shorter)) >= 7
+    assert sum(shorter.faults.values())
+
+
+def headed(data: bytes, flags: int, fields: bytes, time: int = 0, level: int = 0, system: int = 255) -> bytes:
+    """A gzip member whose head is written by hand (RFC 1952)."""
+    head = b"\x1f\x8b\x08" + bytes([flags]) + time.to_bytes(4, "little") + bytes([level, system]) + fields
+    if flags & 2:
+        head += (zlib.crc32(head) & 0xFFFF).to_bytes(2, "little")
+    deflate = zlib.compressobj(wbits=-15)
+    body = deflate.compress(data) + deflate.flush()
+    return head + body + zlib.crc32(data).to_bytes(4, "little") + len(data).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize("part_bytes", [100, 10**6])
+@pytest.mark.parametrize(
+    ("flags", "fields"),
+    [
+        (0, b""),
+        (1, b""),
+        (2, b""),
+        (4, b"\x08\x00sl\x04\x00abcd"),
+        (4, b"\xff\xff" + b"x" * 65535),
+        (8, b"a-name.warc\x00"),
+        (8, b"n" * 9000 + b"\x00"),
+        (16, b"a comment\x00"),
+        (31, b"\x04\x00abcdname\x00comment\x00"),
+    ],
+)
+def test_a_members_head_may_hold_all_that_gzip_knows(flags: int, fields: bytes, part_bytes: int) -> None:
+    made = [record(n, b"x" * 300) for n in range(4)]
+    data = b"".join(headed(one, flags, fields, time=n * 1000, level=n, system=n) for n, one in enumerate(made))
+    assert b"".join(gzip.decompress(headed(one, flags, fields)) for one in made) == b"".join(made)
+    records, readers = read_parts(data, part_bytes)
+    assert numbers(records) == [0, 1, 2, 3]
+    assert not any(one.faults or one.skipped_bytes for one in readers)
+
+
+@pytest.mark.parametrize("flag", [32, 64, 128])
+def test_a_reserved_flag_makes_it_no_member(flag: int) -> None:
+    """A decompressor must refuse what it does not know (RFC 1952, 2.3.1.2): the record is lost, and counted."""
+    made = [record(n, b"x" * 300) for n in range(3)]
+    data = headed(made[0], 0, b"") + headed(made[1], flag, b"") + headed(made[2], 0, b"")
+    one = reader(data, begin=0)
+    assert numbers(list(one)) == [0, 2]
+    assert one.skipped_bytes == len(headed(made[1], flag, b""))
 
 
 @settings(max_examples=40, deadline=None)
