@@ -35,6 +35,7 @@ RESTART_S = 60
 """How long to wait for a first worker before giving up."""
 PAUSE_S = 0.1
 
+WORKER_DIED = "the worker died each time it was tried (out of memory?)"
 _LOCAL_SETTINGS = {
     # Logs that the scheduler and workers keep of every task: at their default length they grow for hours.
     "distributed.admin.log-length": 100,
@@ -49,8 +50,8 @@ _LOCAL_SETTINGS = {
     "distributed.worker.memory.target": False,
     # A worker that is gone for so long (restarting takes 2 s) is given up, and another one asked for.
     "distributed.deploy.lost-worker-timeout": "20s",
-    # Deaths of its worker a task may see: it counts for all tasks of the worker, guilty or not.
-    "distributed.scheduler.allowed-failures": 6,
+    # Deaths of its worker a task may see: it counts for all tasks of the worker, guilty or not (see _settled).
+    "distributed.scheduler.allowed-failures": 3,
 }
 
 
@@ -136,34 +137,39 @@ class Engine:
         if following is _END:
             return
         client = self._start()
+
+        def submit(item: T) -> Any:
+            return client.submit(function, item, pure=False, retries=retries, priority=priority)
+
         waiting: deque[tuple[T, Any]] = deque()
         window = WINDOW_PER_WORKER
         try:
             while waiting or following is not _END:
                 if following is PAUSE:
                     if waiting:
-                        item, future = waiting.popleft()
-                        self._await(future)
-                        yield _outcome(item, future)
-                        del future
+                        yield self._settled(*waiting.popleft(), submit, waiting)
                     else:
                         time.sleep(PAUSE_S)
                     following = next(source, _END)
                     continue
                 if following is not _END and len(waiting) < window:
-                    waiting.append((following, _submit(client, function, following, retries, priority)))
+                    waiting.append((following, submit(following)))
                     following = next(source, _END)
                     continue
-                item, future = waiting.popleft()
-                self._await(future)
-                yield _outcome(item, future)
-                del future  # the scheduler forgets a task when its last future is gone
+                yield self._settled(*waiting.popleft(), submit, waiting)
                 window = WINDOW_PER_WORKER * max(1, self._living())
         finally:
             client.cancel([future for _, future in waiting], force=True)
 
     def bring(self, paths: Iterable[Path]) -> None:
         """Make files of a run directory (patterns) readable for the driver: on a disk they are."""
+
+    def each_worker(self, function: Callable[[], None]) -> None:
+        """Call a function once in every worker process there is, or here without any."""
+        if self._client is not None:
+            self._client.run(function)
+        elif self._workers == 0 and self._scheduler is None:
+            function()
 
     def results(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """`function` of every item like the builtin `map`; what fails is told by a RunError when the rest is done."""
@@ -185,6 +191,23 @@ class Engine:
         if outcome.error is not None:
             raise RunError(outcome.error)
         return outcome.result  # type: ignore[return-value]
+
+    def _settled(
+        self, item: T, future: Any, submit: Callable[[T], Any], others: Iterable[tuple[T, Any]]
+    ) -> Outcome[T, R]:
+        """The outcome of an item; where its workers died, that of trying it once more with nothing beside it.
+
+        The scheduler blames every task of a dead worker, also the one that only waited behind the guilty one.
+        """
+        self._await(future)
+        outcome = _outcome(item, future)
+        if outcome.error != WORKER_DIED:
+            return outcome
+        for _, other in others:
+            self._await(other)
+        again = submit(item)
+        self._await(again)
+        return _outcome(item, again)
 
     def _await(self, future: Any) -> None:
         """Wait for a future and look after the workers meanwhile."""
@@ -259,10 +282,6 @@ class Engine:
         rpc = cast(Any, client)  # its scheduler is typed as if it might be none
         process_limiter().forward = lambda message: rpc.sync(rpc.scheduler.seimai_rate, message=message)
         return client
-
-
-def _submit(client: Any, function: Callable[[T], R], item: T, retries: int, priority: int) -> Any:
-    return client.submit(function, item, pure=False, retries=retries, priority=priority)
 
 
 _END: Any = object()
@@ -347,7 +366,7 @@ def _outcome(item: T, future: Any) -> Outcome[T, Any]:
     except SeimaiError:
         raise
     except KilledWorker:
-        return Outcome(item, None, "the worker died each time it was tried (out of memory?)")
+        return Outcome(item, None, WORKER_DIED)
     except Exception as error:  # any error of a task is an outcome, reported with its item
         return _failed(item, error)
 

@@ -6,6 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A kernel's first call compiles it; and the machine is busy.
+settings.register_profile("seimai", deadline=None)
+settings.load_profile("seimai")
 
 ROOT = Path(__file__).resolve().parents[1]
 MakeRecord = Callable[..., bytes]

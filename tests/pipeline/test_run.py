@@ -4,16 +4,18 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from distributed.scheduler import KilledWorker
 
 from seimai.errors import InputError, RunError
 from seimai.pipeline import run
-from seimai.pipeline.run import Engine, Outcome
+from seimai.pipeline.run import WORKER_DIED, Engine, Outcome
 
 # What workers run must be importable there; they inherit the driver's import path.
 TASKS = """
@@ -129,6 +131,42 @@ def test_trouble_that_passes_is_tried_again(tmp_path: Path, work: Work) -> None:
         (killed,) = [outcome for outcome in outcomes if outcome.item == "kill"]
         assert killed.result is None
         assert "worker died" in str(killed.error)
+
+
+class Blaming:
+    """A client whose scheduler blames the task beside the guilty one as well, the first time it is tried."""
+
+    def __init__(self) -> None:
+        self.tried: list[str] = []
+
+    def submit(self, function: Work, item: str, **_: object) -> Future[str]:
+        self.tried.append(item)
+        future: Future[str] = Future()
+        if item == "kill" or (item == "beside" and self.tried.count(item) == 1):
+            future.set_exception(KilledWorker(item, cast(Any, None), 3))
+        else:
+            future.set_result(function(item))
+        return future
+
+    def cancel(self, futures: Sequence[object], force: bool) -> None:
+        assert not futures
+
+
+def test_who_was_beside_a_guilty_task_is_tried_alone(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Blaming()
+    monkeypatch.setattr(Engine, "_start", lambda self: client)
+    monkeypatch.setattr(Engine, "_await", lambda self, future: future.exception())
+    monkeypatch.setattr(Engine, "_living", lambda self: 1)
+
+    outcomes = list(Engine(workers=1).map(work, ["a", "kill", "beside", "b"]))
+
+    assert outcomes == [
+        Outcome("a", "a!", None),
+        Outcome("kill", None, WORKER_DIED),
+        Outcome("beside", "beside!", None),
+        Outcome("b", "b!", None),
+    ]
+    assert sorted(client.tried) == ["a", "b", "beside", "beside", "kill", "kill"]
 
 
 def test_workers_are_processes_or_this_one(engine: Engine, tasks: ModuleType) -> None:
