@@ -82,9 +82,8 @@ class Cluster:
     def __init__(self, engine: Engine, kill: Callable[[], None] | None = None) -> None:
         self._engine, self._kill = engine, kill
 
-    def everywhere(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        """Every item on the workers; the results in order."""
-        name = getattr(function, "keywords", {}).get("name", "table")
+    def everywhere(self, function: Callable[[Any], Any], items: Iterable[Any], name: str = "table") -> Iterator[Any]:
+        """Every item of a step on the workers; the results in order."""
         for number, outcome in enumerate(self._engine.map(partial(_timed, function=function), items)):
             if outcome.error is not None:
                 raise RuntimeError(outcome.error)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .run_diff import diff_runs
     from .settings import RunConfig
     from .shingles import minhash, shingle_hashes
+    from .store_run import polish_at
+    from .store_verify import verify_at
 
 _HOMES = {
     "Decoded": "charset",
@@ -55,6 +57,7 @@ _HOMES = {
     "parse_eval_set": "eval_items",
     "perplexities": "perplexity",
     "polish": "job",
+    "polish_at": "store_run",
     "quality_scores": "quality_model",
     "query_index": "index_query",
     "read_eval_items": "eval_items",
@@ -64,6 +67,7 @@ _HOMES = {
     "to_datasketch": "duplicates",
     "train_quality": "quality_train",
     "verify": "manifest",
+    "verify_at": "store_verify",
 }
 
 __all__ = [
@@ -90,6 +94,7 @@ __all__ = [
     "parse_eval_set",
     "perplexities",
     "polish",
+    "polish_at",
     "quality_scores",
     "query_index",
     "read_eval_items",
@@ -99,6 +104,7 @@ __all__ = [
     "to_datasketch",
     "train_quality",
     "verify",
+    "verify_at",
 ]
 
 

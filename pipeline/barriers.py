@@ -79,7 +79,8 @@ def repeated_run(job: Job, *, config: RunConfig, rows: int, lines: str) -> str:
     files: list[int] = []
     sums = dict.fromkeys(("lines", "hosts", "copies"), 0)
     count = partial(_count_lines, search=search)
-    for batch, (made_files, found) in _all(engine, count, batches(run / "state" / "order.arrow"), partial(needs.of_texts, search=search)):
+    counting = partial(needs.of_texts, search=search)
+    for batch, (made_files, found) in _all(engine, count, batches(run / "state" / "order.arrow"), counting):
         files.append(sum(files[-1:]) + made_files)
         sums = {kind: sums[kind] + found[kind] for kind in sums}
         progress.advance("repeated lines", batch.rows)
@@ -211,7 +212,8 @@ def decide_run(job: Job, *, config: RunConfig, rows: int, columns: str) -> str:
     ranges = max(1, -(-rows // decide.RANGE_CANDIDATES))
     count = shared = 0
     find = partial(_candidates, run=run, work=work, quality=config.quality, ranges=ranges)
-    for batch, found in _all(engine, find, batches(run / "state" / "order.arrow"), partial(needs.of_candidates, run=run)):
+    judging = partial(needs.of_candidates, run=run)
+    for batch, found in _all(engine, find, batches(run / "state" / "order.arrow"), judging):
         count, shared = count + 1, shared + found
         progress.advance("decide", batch.rows)
     if shared:

@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .block_containers import INSIDE, N_CONTAINERS, fill_containers, inside_bits
 from .html_blocks import Blocks
 from .html_scan import Scan
 from .html_tables import HINTS, PHRASES, TAG_NAMES, Props, tag_table
@@ -14,8 +15,7 @@ __all__ = ["N_FEATURES", "features_of"]
 
 _N_HINTS: Final = len(HINTS)
 _N_PHRASES: Final = len(PHRASES)
-_INSIDE: Final = "article main aside nav header footer form table li blockquote figure dl section td".split()
-_N_INSIDE: Final = len(_INSIDE)
+_N_INSIDE: Final = len(INSIDE)
 _KINDS: Final = "p li td h1 h2 h3 pre div dd dt figcaption span".split()
 _ALIKE: Final = {"th": "td", "h4": "h3", "h5": "h3", "h6": "h3", "listing": "pre", "caption": "figcaption"}
 
@@ -26,7 +26,7 @@ _PHRASE: Final = _KIND + len(_KINDS)
 _NEAR: Final = _PHRASE + _N_PHRASES
 _FAR: Final = _NEAR + _N_HINTS
 _IN: Final = _FAR + _N_HINTS
-_AROUND: Final = _IN + len(_INSIDE)
+_AROUND: Final = _IN + _N_INSIDE
 _BEST: Final = _AROUND + 16
 _PLACE: Final = _BEST + 7
 _PAGE: Final = _PLACE + 10
@@ -34,7 +34,8 @@ _BESIDE: Final = _PAGE + 7
 _ALIKE_PLACE: Final = _BESIDE + 24 + 4
 _HEADING: Final = _ALIKE_PLACE + 6
 _TOPIC: Final = _HEADING + _N_PHRASES + 1
-N_FEATURES: Final = _TOPIC + 3
+_CONTAINERS: Final = _TOPIC + 3
+N_FEATURES: Final = _CONTAINERS + N_CONTAINERS
 """Numbers a block; their order is that of the kernels below and of the shipped model."""
 
 _BLOCK = Props.BLOCK
@@ -56,22 +57,21 @@ def features_of(scan: Scan, blocks: Blocks) -> NDArray[np.float32]:
     """
     rows = np.zeros((len(blocks.blocks), N_FEATURES), np.float32)
     if len(rows):
-        tags = np.zeros((2, len(TAG_NAMES)), np.int64)
-        for place, name in enumerate(_INSIDE):
-            tags[0, TAG_NAMES.index(name)] = 1 << place
-        for place, name in enumerate(TAG_NAMES):
-            kind = _ALIKE.get(name, name)
-            tags[1, place] = _KINDS.index(kind) if kind in _KINDS else -1
-        above = _above(scan.nodes, tags[0])
+        kinds = [_ALIKE.get(name, name) for name in TAG_NAMES]
+        numbers = np.array([_KINDS.index(kind) if kind in _KINDS else -1 for kind in kinds], np.int64)
+        above = _above(scan.nodes, inside_bits())
         homes = np.zeros(len(rows), np.int64)
-        _own(blocks.blocks, blocks.counts, scan.nodes, scan.runs, above, tag_table().rules, tags[1], homes, rows)
+        _own(blocks.blocks, blocks.counts, scan.nodes, scan.runs, above, tag_table().rules, numbers, homes, rows)
         _around(blocks.sums, scan.nodes, homes, above, rows)
-        _best(blocks.counts, blocks.sums, scan.nodes, homes, above, rows)
+        best = _best(blocks.counts, blocks.sums, scan.nodes, homes, above, rows)
         _place(blocks.counts, blocks.blocks, scan.data, scan.runs, _title(scan), rows)
         _beside(homes, rows)
         _alike(_signatures(blocks.blocks, scan.nodes), blocks.counts, rows)
         _heading(blocks.counts, rows)
         _topic(scan.data, scan.runs, blocks.blocks, _title(scan), rows)
+        fill_containers(
+            scan, blocks.blocks, blocks.counts, blocks.sums, homes, above[:, 2], rows[:, 2], best, rows[:, _CONTAINERS:]
+        )
     return rows
 
 
@@ -163,8 +163,8 @@ def _around(sums: Ints, nodes: Ints, homes: Ints, above: Ints, rows: Floats) -> 
 
 
 @jit
-def _best(counts: Ints, sums: Ints, nodes: Ints, homes: Ints, above: Ints, rows: Floats) -> None:
-    """Where a block stands to the element with the most prose in it, as readability scores it."""
+def _best(counts: Ints, sums: Ints, nodes: Ints, homes: Ints, above: Ints, rows: Floats) -> int:
+    """Where a block stands to the element with the most prose in it, as readability scores it; that element."""
     scores = np.zeros(len(nodes))
     for block in range(len(rows)):
         weight = (counts[block, 0] + counts[block, 2]) * (1.0 - rows[block, 2])
@@ -198,6 +198,7 @@ def _best(counts: Ints, sums: Ints, nodes: Ints, homes: Ints, above: Ints, rows:
         row[_BEST + 4] = scores[homes[block]] / max(1.0, scores[best])
         row[_BEST + 5] = scores[one] / max(1.0, scores[best])
         row[_BEST + 6] = 1 if one == best else 2 if homes[block] < best else 3
+    return best
 
 
 @jit

@@ -22,6 +22,8 @@ UPRIGHT_LINES: Final = 4
 
 _WIDE = "\u3001-\u30ff\u3400-\u9fff\uf900-\ufaff\uff01-\uff60"
 _COLUMN = re.compile(rf"(?:^[{_WIDE}]\n){{{UPRIGHT_LINES - 1},}}[{_WIDE}]$", re.MULTILINE)
+# What any such column has in it: a pattern that begins with \n goes from line to line, the other from place to place.
+_TWO_UPRIGHT = re.compile(rf"\n[{_WIDE}]\n[{_WIDE}]\n")
 _PERMALINK = re.compile("[ \t]?¶$", re.MULTILINE)
 _VERTICAL_FORMS = str.maketrans(
     "︐︑︒︓︔︕︖︗︘︙︰︱︵︶︷︸︹︺︻︼︽︾︿﹀﹁﹂﹃﹄", "，、。：；！？〖〗…‥―（）｛｝〔〕【】《》〈〉「」『』"
@@ -54,6 +56,8 @@ def _upright(text: str) -> str:
     """Vertical writing as text that runs on: lines of one character joined, upright signs for turned ones."""
     if _ANY_VERTICAL_FORM.search(text):
         text = text.translate(_VERTICAL_FORMS)
+    if not _TWO_UPRIGHT.search(text):
+        return text
     return _COLUMN.sub(lambda column: column[0].replace("\n", ""), text)
 
 

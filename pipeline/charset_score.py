@@ -58,12 +58,10 @@ def plausibility(text: str, family: Family) -> float:
     """
     codes = np.frombuffer(text.encode("utf-32-le", "replace"), dtype=np.uint32)
     high = codes >= 0x80
-    codes = codes.copy()
     shown = codes[high]
     if shown.size == 0:
         return 0.0
-    weights = _weights(family)[np.minimum(shown, 0xFFFF)]
-    weights[shown == _BAD] = -BAD_COST
+    weights = _weights(family).take(shown, mode="clip")
     if family == "any":
         weights[_in_foreign_run(codes, high)] = -0.8
     return float(weights.mean())
@@ -92,6 +90,7 @@ def _weights(family: Family) -> npt.NDArray[np.float32]:
         table[0xC0:0x180] = 0.45
     _put_cjk(table, family)
     table[[ord(sign) for sign in _WEB_SIGNS]] = 0.35
+    table[_BAD] = -BAD_COST
     return table
 
 

@@ -212,8 +212,11 @@ class _Group(NamedTuple):
     stops: NDArray[np.int64]
 
 
-def _groups(members: Sequence[_Members], limit: int) -> Iterator[_Group]:
-    """Whole stars, neighbours together, whose sets have at most `limit` bytes; or one star alone."""
+def _groups(members: Sequence[_Members], limit: int) -> list[_Group]:
+    """Whole stars, neighbours together, whose sets have at most `limit` bytes; or one star alone.
+
+    A list and no iterator: what it was made from is as large as the members, and must be gone when the sets are read.
+    """
     from .band_kernels import sort_pairs
 
     centre = np.concatenate([one.centres for one in members])
@@ -225,14 +228,10 @@ def _groups(members: Sequence[_Members], limit: int) -> Iterator[_Group]:
     # One search a file for all groups: one for each file and group takes longer than reading, with thousands of both.
     firsts = centre[[part.start for part in parts]]
     places = np.stack([np.append(np.searchsorted(one.centres, firsts), len(one.centres)) for one in members])
-    for number, part in enumerate(parts):
-        yield _Group(
-            int(firsts[number]),
-            int(rows[part].sum()),
-            int(weights[part].sum()),
-            places[:, number],
-            places[:, number + 1],
-        )
+    return [
+        _Group(int(first), int(rows[part].sum()), int(weights[part].sum()), places[:, number], places[:, number + 1])
+        for number, (first, part) in enumerate(zip(firsts, parts, strict=True))
+    ]
 
 
 def _read_stars(members: Sequence[_Members], group: _Group) -> tuple[NDArray[np.int64], NDArray[np.int64], ShingleSets]:
@@ -240,7 +239,7 @@ def _read_stars(members: Sequence[_Members], group: _Group) -> tuple[NDArray[np.
     from .band_kernels import sort_pairs
     from .jaccard_kernels import take_sets
 
-    having = np.flatnonzero(group.stops > group.begins)
+    having = np.flatnonzero(group.stops > group.begins).tolist()
     parts = [(members[k], slice(int(group.begins[k]), int(group.stops[k]))) for k in having]
     centre = np.concatenate([one.centres[part] for one, part in parts])
     rows = np.concatenate([one.rows[part] for one, part in parts])

@@ -21,6 +21,7 @@ from .order import Entry
 from .presets import breaks, rules
 from .settings import RunConfig
 from .state import read_marker
+from .wet import LEFT_OUT
 
 __all__ = ["Explanation", "RuleVerdict", "Survivor", "explain", "find_pages"]
 
@@ -82,10 +83,10 @@ def explain(run: Path, asked: str) -> list[Explanation]:
     Scheme, `www.`, slashes at the end, the order of the query and the fragment make no difference. Raises InputError
     where there is none, with URLs of the same host that are like it.
     """
-    config = load_run_config(run)
     found = find_pages(run, asked)
     if not found:
-        raise InputError(f"{asked}: is not in {run}; {_suggestion(run, asked)}")
+        raise InputError(f"{asked}: is not in {run}; {_left_out(run, asked) or _suggestion(run, asked)}")
+    config = load_run_config(run)
     return [_explained(run, config, entry, row) for entry, row in found]
 
 
@@ -138,6 +139,20 @@ def _needle(url: str) -> str:
     two ways (IDNA)."""
     host = _host(url)
     return "" if "xn--" in host else host
+
+
+def _left_out(run: Path, asked: str) -> str:
+    """Why a page was not read that a run by WET files first left in its archive; empty for any other."""
+    for path in sorted((run / "extracts").glob("*.parquet")):
+        texts = pq.read_table(path)
+        hits = pc.fill_null(pc.match_substring(texts["url"], _needle(asked), ignore_case=True), False)
+        for row in texts.filter(hits).to_pylist():
+            if row["verdict"] == LEFT_OUT and _form(row["url"]) == _form(asked):
+                return (
+                    f"its text in the WET file is {row['lang']} ({row['lang_score']:.2f}), so the page was not read; "
+                    "fetch.strategy = 'ranges' reads it"
+                )
+    return ""
 
 
 def _suggestion(run: Path, asked: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from html import unescape
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
 from seimai.config import Section
@@ -15,7 +16,7 @@ from .optout import NOTHING_SAID, PageNotes, page_notes
 
 __all__ = ["VERSION", "Engine", "ExtractConfig", "Extracted", "clean_text", "extract_text", "plain_text", "refusal"]
 
-VERSION = 2
+VERSION = 4
 """Part of the fingerprint of every stage that extracts text."""
 
 Engine = Literal["fast", "precise", "auto"]
@@ -30,8 +31,7 @@ _CONTROLS = dict.fromkeys(
 )
 _NEWLINES = str.maketrans({"\r": "\n", "\x0b": "\n", "\x0c": "\n", "\x85": "\n", "\u2028": "\n", "\u2029": "\n"})
 _RARE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-_BLANKS = (" ", "\t", "\u00a0", "\u3000")
-_TRAILING_BLANKS = re.compile(r"[ \t\u00a0\u3000]+$", re.MULTILINE)
+_BLANKS = " \t\u00a0\u3000"
 _BLANK_LINES = re.compile(r"\n{3,}")
 _HTML_LANG = re.compile(r"<html\s[^>]*?\b(?:xml:)?lang\s*=\s*[\"']?([A-Za-z0-9-]+)", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
@@ -41,6 +41,12 @@ _LONE_CHARACTER = re.compile(
     r"|&#[xX]?[0-9a-fA-F]{3,6};)(?=\s*<)"
 )
 _READING = re.compile(r"<(rtc|rt|rp)\b[^<>]*>[^<]*(?:</\1\s*>)?", re.IGNORECASE)
+# Elements that hold nothing, or that the parser closes by itself when the next one opens.
+_UNNESTED = (
+    b"area base br col embed hr img input link meta param source track wbr p li dt dd tr td th option thead tbody"
+)
+_NAME = rb"(?!(?:" + b"|".join(_UNNESTED.split()) + rb")(?![a-z0-9]))[a-z][a-z0-9]*+[^<>]*+"
+_NESTING_TAG = re.compile(rb"<(?:(/)" + _NAME + rb">|" + _NAME + rb"(?<!/)>)", re.IGNORECASE)
 _LONG_TAG = re.compile(rb"<[a-zA-Z][^<>]{200,}")
 _QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
 _BEFORE_ATTRIBUTE = re.compile(rb"(?<![\s/])[\s/]++[^\s/=]")
@@ -126,8 +132,8 @@ def clean_text(text: str) -> str:
     text = text.replace("\r\n", "\n")
     if _RARE.search(text):
         text = text.translate(_NEWLINES).translate(_CONTROLS)
-    if text[-1:] in _BLANKS or any(f"{blank}\n" in text for blank in _BLANKS):
-        text = _TRAILING_BLANKS.sub("", text)
+    if text.endswith(tuple(_BLANKS)) or any(f"{blank}\n" in text for blank in _BLANKS):
+        text = "\n".join(line.rstrip(_BLANKS) for line in text.split("\n"))
     if "\n\n\n" in text:
         text = _BLANK_LINES.sub("\n\n", text)
     return text.strip("\n")
@@ -136,28 +142,52 @@ def clean_text(text: str) -> str:
 def refusal(payload: bytes, limits: ExtractConfig) -> str | None:
     """Why a page must not reach a parser: "too_many_nodes", "too_many_attributes", "too_deep", or None.
 
-    Reads bytes and builds no tree: depth is estimated from tags alone, as `markup_sizes` does.
+    Reads bytes and builds no tree. Depth is estimated from tags alone: elements that close by themselves do not count,
+    and a closing tag closes one element.
 
     >>> refusal(b"<div>" * 3000, ExtractConfig())
     'too_deep'
     """
-    from .markup_kernels import markup_sizes
-
-    n_tags, longest_tag_bytes, depth = markup_sizes(payload)
+    n_tags = payload.count(b"<")
     if n_tags > limits.max_nodes:
         return "too_many_nodes"
-    # An attribute takes two bytes and more.
-    if longest_tag_bytes >= 2 * limits.max_attributes and _has_many_attributes(payload, limits.max_attributes):
+    if _has_long_tag(payload, limits.max_attributes):
         return "too_many_attributes"
-    return "too_deep" if depth > limits.max_depth else None
+    return "too_deep" if n_tags > limits.max_depth and _depth(payload, limits.max_depth) > limits.max_depth else None
 
 
-def _has_many_attributes(payload: bytes, max_attributes: int) -> bool:
+def _has_long_tag(payload: bytes, max_attributes: int) -> bool:
+    if not _may_have_long_tag(payload, 2 * max_attributes):  # an attribute takes two bytes and more
+        return False
     for tag in _LONG_TAG.finditer(payload):
         bare = _QUOTED.sub(b"", tag[0])
         if len(_BEFORE_ATTRIBUTE.findall(bare)) > max_attributes:
             return True
     return False
+
+
+def _may_have_long_tag(payload: bytes, n_bytes: int) -> bool:
+    """Whether `n_bytes` behind some < hold neither < nor >; leaps from < to <, so that most bytes are not looked at."""
+    at = payload.find(b"<")
+    while 0 <= at < len(payload) - n_bytes:
+        last = payload.rfind(b"<", at + 1, at + n_bytes)
+        if last > 0:
+            at = last
+        elif payload.find(b">", at, at + n_bytes) < 0:
+            return True
+        else:
+            at = payload.find(b"<", at + 1)
+    return False
+
+
+def _depth(payload: bytes, max_depth: int) -> int:
+    """How deep elements nest, where that may be more than `max_depth`; else 0."""
+    if payload.count(b"<") - payload.count(b"</") <= max_depth:
+        return 0
+    ends = [len(slash) for slash in _NESTING_TAG.findall(payload)]
+    depths = np.cumsum(1 - 2 * np.array(ends, np.int64))
+    floor = np.minimum(np.minimum.accumulate(depths), 0)  # an end tag where nothing is open closes nothing
+    return int((depths - floor).max(initial=0))
 
 
 def _auto(page: str, url: str | None) -> Extracted:

@@ -8,8 +8,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from seimai.files import read_json
+
 from .edits import STEPS
 from .manifest import file_entry
+from .plan import CHOSEN
 from .settings import MAP_STAGES
 from .state import Marker, marked_parts, read_marker, remove_temporaries
 
@@ -20,6 +23,7 @@ PART_STAGES = (*MAP_STAGES, "repeated_lines", "clusters", "decisions")
 DATA_STAGES = {
     "documents": "read",
     "audit": "read",
+    "extracts": "wet",
     "edits/line_rules": "line_rules",
     "edits/repeated_lines": "repeated_lines",
     "signals": "signals",
@@ -29,6 +33,9 @@ DATA_STAGES = {
     "shards": "write",
 }
 """Folders and the stage whose markers name their files."""
+
+UNMARKED = ("config.toml", "canaries.json", "report.html", "audit/dropped.parquet", "state/order.arrow")
+"""Files of a run, apart from its plan's, that no marker names."""
 
 
 def totals(
@@ -88,18 +95,29 @@ def totals(
             fetched.update(fetch.tally)
     if fetched:
         found["fetch"] = dict(sorted(fetched.items()))
+    judged: Counter[str] = Counter()
+    for marker in _markers(run, "wet", marked_parts(run, "wet")):
+        judged.update(marker.tally)
+    if (run / "state" / "plan" / CHOSEN).exists():
+        found["wet"] = {"texts": dict(sorted(judged.items())), **read_json(run / "state" / "plan" / CHOSEN)["tally"]}
     return found, quarantined
 
 
-def all_files(run: Path, parts: Callable[[], Iterable[str]]) -> Iterator[dict[str, Any]]:
+def all_files(
+    run: Path, parts: Callable[[], Iterable[str]], bring: Callable[[Iterable[Path]], None]
+) -> Iterator[dict[str, Any]]:
     """Entries of every file of the run but the manifest: those of the markers as they state them, the rest hashed."""
-    for name in ("config.toml", "canaries.json", "report.html", "audit/dropped.parquet", "state/order.arrow"):
+    bring(run / name for name in UNMARKED)
+    for name in UNMARKED:
         if (run / name).exists():
             yield file_entry(run, run / name)
     for stage in (*PART_STAGES, "write"):
         for marker in _markers(run, stage, _shards(run) if stage == "write" else parts()):
             yield from ({key: f[key] for key in ("path", "bytes", "sha256")} for f in marker.files)
             yield file_entry(run, run / "state" / stage / f"{marker.part}.json")
+    for marker in _markers(run, "wet", sorted(marked_parts(run, "wet"))):
+        yield from marker.files
+        yield file_entry(run, run / "state" / "wet" / f"{marker.part}.json")
     for name in sorted(_names(run / "state" / "plan")):
         if not name.startswith("."):
             yield file_entry(run, run / "state" / "plan" / name)

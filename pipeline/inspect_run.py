@@ -19,7 +19,7 @@ from .edits import edited_texts, read_edits
 from .gates import GATES
 from .job import load_run_config
 from .judge import EMPTIED
-from .order import Entry, read_entries
+from .order import Entry, no_order, read_entries
 from .presets import QualityConfig, Rule, breaks, rules
 
 __all__ = ["Case", "Group", "inspect_run", "ordered_entries"]
@@ -74,6 +74,7 @@ def inspect_run(
     regular expression (RE2). Unless `everything`, only documents whose fate hangs on the rule are shown: dropped by
     nothing else, or kept. Raises ConfigError for a rule, language or expression that is wrong.
     """
+    ordered_entries(run)  # "no finished run" before anything else
     quality = load_run_config(run).quality
     if search:
         _check_search(search)
@@ -94,8 +95,8 @@ def inspect_run(
 def ordered_entries(run: Path) -> Iterator[Entry]:
     """The parts of a run that was decided.  Raises RunError for one that was not."""
     path = run / "state" / "order.arrow"
-    if not path.exists() or (not (run / "decisions").is_dir() and next(read_entries(path), None) is not None):
-        raise RunError(f"{run}: is no finished run directory; `seimai run` makes one")
+    if next(read_entries(path), None) is not None and not (run / "decisions").is_dir():
+        raise no_order(run)
     return read_entries(path)
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from seimai import __version__
-from seimai.config import dump_toml, load_config
-from seimai.errors import ConfigError, RunError
-from seimai.files import canonical_json, fingerprint, write_atomic
+from seimai.errors import RunError
+from seimai.files import canonical_json, fingerprint
 
 from . import manifest, needs
 from .barriers import Job, cluster_run, decide_run, repeated_run, write_run
@@ -20,7 +19,7 @@ from .dedup_index import open_index
 from .fetch_config import FetchConfig
 from .fetch_feed import Feed, remembered
 from .finish import PART_STAGES, all_files, remove_leftovers, totals
-from .inputs import UNKNOWN, Part, Source, parts_of
+from .inputs import UNKNOWN, Part, Source, parts_of, wanted_bytes
 from .order import write_order
 from .plan import save_plan
 from .plan_sources import sources_for
@@ -28,10 +27,12 @@ from .progress import Progress, Silent
 from .report import write_report
 from .rows import row_kind
 from .run import PAUSE, Engine, Outcome
+from .run_folder import load_run_config, prepare, settle_config
 from .run_summary import RunSummary
-from .settings import MAP_STAGES, RunConfig, package_versions, reading_differences, stage_fingerprints
+from .settings import MAP_STAGES, RunConfig, package_versions, stage_fingerprints
 from .stages import PartSummary, PartTask, finished, work_part, work_parts
 from .state import forget, lock, marked_parts, read_marker
+from .wet_first import sources_by_extracts
 
 __all__ = ["RunSummary", "load_run_config", "polish", "redecide"]
 
@@ -59,18 +60,20 @@ def polish(
     """
     if config.dedup.index:
         open_index(Path(config.dedup.index), config.dedup)  # refused before anything is fetched or read
-    sources, plan = sources_for(out, config.input, config.fetch, inputs, yes=yes)
+    sources, plan = sources_for(out, config.input, config.fetch, inputs, languages=config.gates.languages, yes=yes)
     config = _with_paths(config, list(inputs) or config.input.paths)
     canaries = gather_canaries(config)
-    _prepare(out)
+    prepare(out)
     with lock(out) as owner, engine or Engine() as running:
-        _settle_config(out, config, rebuild)
+        settle_config(out, config, rebuild)
         if plan is not None:
             manifest.withdraw(out)
             save_plan(plan, out)
+        step = Job(out.absolute(), owner, running, progress or Silent(), lambda: manifest.withdraw(out))
+        sources = sources_by_extracts(step, config, sources, yes=yes)
         # Tasks carry the config; they need no list of all archives.
         plain = _with_paths(config, [])
-        job = _Job(out.absolute(), owner, plain, sources, running, progress or Silent(), canaries, check_inputs)
+        job = _Job(out.absolute(), owner, plain, sources, running, step.progress, canaries, check_inputs)
         return replace(job.run(), out=out)
 
 
@@ -82,7 +85,7 @@ def redecide(
     The archives are not looked at: `sources` say only which there were.
     """
     with lock(out) as owner, engine or Engine() as running:
-        _settle_config(out, config, rebuild=False)
+        settle_config(out, config, rebuild=False)
         # Nothing is fetched, whatever the run's own [fetch] says: its archives are not looked at.
         local = _with_paths(config, []).model_copy(update={"fetch": FetchConfig()})
         job = _Job(out.absolute(), owner, local, sources, running, progress or Silent(), gather_canaries(config))
@@ -91,49 +94,6 @@ def redecide(
 
 def _with_paths(config: RunConfig, paths: list[str]) -> RunConfig:
     return config.model_copy(update={"input": config.input.model_copy(update={"paths": paths})})
-
-
-def _prepare(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".writable"
-        probe.touch()
-        probe.unlink()
-    except FileExistsError:
-        raise RunError(f"{out}: is a file; give a folder to --out") from None
-    except OSError as error:
-        raise RunError(f"{out}: cannot be written ({error.strerror}); give another --out") from None
-    ours = {"config.toml", "state", "lock.json", "manifest.json"}
-    names = {path.name for path in out.iterdir()}
-    if names and not names & ours and not all(name.startswith(".") for name in names):
-        raise RunError(f"{out}: holds files that are no run's; give an empty or new folder to --out")
-
-
-def _settle_config(out: Path, config: RunConfig, rebuild: bool) -> None:
-    """Keep the resolved config in the run directory; refuse one that reads pages otherwise than the directory did."""
-    path = out / "config.toml"
-    if path.exists():
-        try:
-            differences = reading_differences(load_config(path, RunConfig), config)
-        except ConfigError as error:
-            differences = [] if rebuild else [str(error)]
-        if rebuild and differences:
-            _empty(out)
-        elif differences:
-            raise RunError(
-                f"{out}: was read with another {', '.join(differences)}; use another --out, or --rebuild to read again"
-            )
-    text = dump_toml(config)
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        manifest.withdraw(out)
-        write_atomic(path, text)
-
-
-def _empty(out: Path) -> None:
-    manifest.withdraw(out)
-    for path in out.iterdir():
-        if path.name != "lock.json":
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @dataclass(slots=True)
@@ -251,7 +211,8 @@ class _Job:
         def is_done(part: Part) -> bool:
             return finished(self._task("read", part, fingerprints, stages)) is not None
 
-        self._map_parts("read", feed.parts(self.sources, is_done), fingerprints, stages)
+        with feed.noted(self.sources):
+            self._map_parts("read", feed.parts(self.sources, is_done), fingerprints, stages)
         for source, error in feed.failed:
             self._fail(Part(source, 0, 0), error)
         self.sources = feed.sources()
@@ -261,7 +222,7 @@ class _Job:
         self, name: str, parts: Iterator[Any], fingerprints: dict[str, str], stages: tuple[str, ...]
     ) -> None:
         """Take parts through map stages; `name` is what the progress bar calls them."""
-        sizes = [source.size for source in self.sources]
+        sizes = [wanted_bytes(source) for source in self.sources]
         self.progress.begin(name, 0 if UNKNOWN in sizes else sum(sizes))
         bundles = _bundles(self._tasks(name, parts, fingerprints, stages))
         for outcome in self.engine.map(work_parts, bundles, needs=needs.of_parts):
@@ -356,7 +317,7 @@ class _Job:
         shutil.rmtree(self.out / "work", ignore_errors=True)
         write_report(self.out, head, self.config.dedup, verdicts)
         remove_leftovers(self.out)
-        manifest.write_manifest(self.out, head, all_files(self.out, self._names))
+        manifest.write_manifest(self.out, head, all_files(self.out, self._names, self.engine.bring))
         self.progress.end("manifest")
         return RunSummary(self.out, found, failed)
 
@@ -387,8 +348,3 @@ def _gone(out: Path, stage: str, part: Part) -> RunError:
 
 def _is_data(path: str) -> bool:
     return not path.startswith("audit/")
-
-
-def load_run_config(out: Path) -> RunConfig:
-    """The config a run directory was made with."""
-    return load_config(out / "config.toml", RunConfig)

@@ -4,6 +4,8 @@ A text is sampled, so that the time does not depend on its length. Where most le
 them hiragana the kana decide, and no model is asked; `lang_score` is then the share of Japanese letters, in bytes.
 """
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -29,7 +31,7 @@ __all__ = [
     "script_of",
 ]
 
-VERSION = 2
+VERSION = 3
 """Part of the fingerprint of every stage that identifies languages."""
 
 MIN_LANG_SCORE = 0.7
@@ -57,6 +59,9 @@ KANA_MIN_HIRAGANA = 0.3
 decide. A Japanese letter takes three bytes, a Latin one a byte, and says about as much more: 0.75 is one letter in two.
 A Chinese text that quotes Japanese has a third of hiragana only where half of it is Japanese."""
 LETTER_BYTES = 3
+
+_WIDTHS = re.compile("[Ａ-Ｚａ-ｚｦ-ﾟ]+")
+"""Full-width Latin letters and half-width kana, which models hardly know. Marks stay: they tell languages apart."""
 
 Rows = tuple[str | None, str | None, float | None, str | None, float | None]
 
@@ -185,7 +190,7 @@ def _letter_bytes(samples: _Samples) -> NDArray[np.int64]:
 def _predict(model: LanguageModel, sample: str, script: str) -> Rows:
     """The two best languages; labels of one language in several scripts count as one."""
     # The binding's own predict copies into NumPy with copy=False, which NumPy 2 refuses; this call is what it wraps.
-    found = model.predictor.predict(sample + "\n", model.answers, 0.0, "replace")
+    found = model.predictor.predict(_WIDTHS.sub(_usual_width, sample) + "\n", model.answers, 0.0, "replace")
     scores: dict[str, float] = {}
     for score, label in found:
         lang = model.labels[label][0]
@@ -195,6 +200,10 @@ def _predict(model: LanguageModel, sample: str, script: str) -> Rows:
     labelled = [model.labels[label] for _, label in found]
     named = next((script for lang, script in labelled if lang == lang_1st and script), None)
     return lang_1st, named or script, _probability(score_1st), lang_2nd, _probability(score_2nd)
+
+
+def _usual_width(match: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKC", match.group())
 
 
 def _probability(score: float | None) -> float | None:

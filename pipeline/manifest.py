@@ -9,10 +9,13 @@ from typing import Any
 from seimai.errors import RunError, VerifyError
 from seimai.files import atomic, canonical_json, sha256_file, write_atomic
 
-__all__ = ["FORMAT", "file_entry", "manifest_files", "manifest_head", "stands", "verify", "withdraw", "write_manifest"]
+__all__ = [
+    *("FORMAT", "NAMES", "compare", "file_entry", "manifest_files", "manifest_head", "stands", "verify", "withdraw"),
+    "write_manifest",
+]
 
 FORMAT = "seimai-run/1"
-_NAMES = ("manifest.json", "manifest.sha256")
+NAMES = ("manifest.json", "manifest.sha256")
 _FILES_LINE = '"files":[\n'
 
 
@@ -36,7 +39,7 @@ def write_manifest(root: Path, head: dict[str, Any], files: Iterable[dict[str, A
 
 def withdraw(root: Path) -> None:
     """Take the manifest away before anything it vouches for changes."""
-    for name in _NAMES:
+    for name in NAMES:
         (root / name).unlink(missing_ok=True)
 
 
@@ -94,26 +97,38 @@ def verify(root: Path) -> tuple[int, int]:
 
     Raises VerifyError that names changed, missing and unlisted files (ten of them), RunError without a manifest.
     """
+    names = (path.relative_to(root).as_posix() for path in sorted(root.rglob("*")) if not path.is_dir())
+    return compare(root, (_faulty(root, entry) for entry in manifest_files(root)), names)
+
+
+def _faulty(root: Path, entry: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """A file's entry, and what is wrong with it; empty: nothing."""
+    path = root / entry["path"]
+    if not path.is_file():
+        return entry, "missing"
+    same = path.stat().st_size == entry["bytes"] and sha256_file(path) == entry["sha256"]
+    return entry, "" if same else "changed"
+
+
+def compare(root: Path, looked_at: Iterable[tuple[dict[str, Any], str]], names: Iterable[str]) -> tuple[int, int]:
+    """How many files and bytes the manifest in `root` names, when all are well: entries and what is wrong with each.
+
+    `names` are the files there are. Raises as `verify`.
+    """
     wrong: list[str] = []
     if (root / "manifest.json").exists() and not _digest_fits(root):
         raise VerifyError(f"{root}: manifest.json or manifest.sha256 is changed; type the run's command again")
     manifest_head(root)
     listed: set[bytes] = set()
     files = total = 0
-    for entry in manifest_files(root):
+    for entry, fault in looked_at:
         listed.add(_short(entry["path"]))
-        path = root / entry["path"]
         files += 1
-        if not path.is_file():
-            wrong.append(f"missing {entry['path']}")
-        elif path.stat().st_size != entry["bytes"] or sha256_file(path) != entry["sha256"]:
-            wrong.append(f"changed {entry['path']}")
+        if fault:
+            wrong.append(f"{fault} {entry['path']}")
         else:
             total += entry["bytes"]
-    for path in sorted(root.rglob("*")):
-        name = path.relative_to(root).as_posix()
-        if not path.is_dir() and name not in _NAMES and _short(name) not in listed:
-            wrong.append(f"unlisted {name}")
+    wrong += [f"unlisted {name}" for name in names if name not in NAMES and _short(name) not in listed]
     if wrong:
         more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
         raise VerifyError(

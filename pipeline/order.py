@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from seimai.errors import RunError
 from seimai.files import atomic
 
-__all__ = ["Batch", "Entry", "batches", "read_entries", "write_order"]
+__all__ = ["Batch", "Entry", "batches", "no_order", "read_entries", "write_order"]
 
 BATCH_ROWS = 200_000
 BATCH_PARTS = 500
@@ -71,11 +72,20 @@ def _flush(writer: pa.ipc.RecordBatchFileWriter, names: list[str], rows: list[in
 
 
 def read_entries(path: Path) -> Iterator[Entry]:
-    """The entries of an order file, one record batch in memory at a time."""
+    """The entries of an order file, one record batch in memory at a time.  Raises RunError where there is none."""
+    if not path.exists():
+        raise no_order(path.parent.parent)
     with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
         for number in range(reader.num_record_batches):
             for row in reader.get_batch(number).to_pylist():
                 yield Entry(row["part"], row["rows"], row["first_row"])
+
+
+def no_order(run: Path) -> RunError:
+    """What to say of a folder without the columns of a run."""
+    if (run / "manifest.json").exists():
+        return RunError(f"{run}: has no columns, as runs made by remove, mask or cut; give the run it was made of")
+    return RunError(f"{run}: is no finished run directory; `seimai run` makes one")
 
 
 def batches(path: Path) -> Iterator[Batch]:

@@ -28,7 +28,9 @@ _FOLDED |= {ord(mark): ord("-") for mark in "‐‑‒–—―−ーｰ"} | {0x
 
 _BEFORE = r"(?<![0-9A-Za-z_])(?<![0-9A-Za-z][.-])(?<![0-9],)"
 _BEHIND = r"(?![0-9A-Za-z_]|[-.][0-9]|,[0-9]{3}(?![0-9-]))"
-_BEFORE_PHONE = rf"(?:{_BEFORE}|(?<=[0-9],)(?=0)|(?<=(?i:tel|fax))|(?<=(?i:phone))|(?<=(?i:tel|fax)[.-])|(?<=(?i:phone)[.-]))"
+_BEFORE_PHONE = (
+    rf"(?:{_BEFORE}|(?<=[0-9],)(?=0)|(?<=(?i:tel|fax))|(?<=(?i:phone))|(?<=(?i:tel|fax)[.-])|(?<=(?i:phone)[.-]))"
+)
 _BEHIND_PHONE = r"(?![0-9_]|(?!(?i:tel|fax|e?-?mail|https?:))[A-Za-z]|[-.][0-9]|,[0-9]{3}(?![0-9-]))"
 """A label may touch a telephone number on either side, as on pages whose cells were joined: TEL.03-…FAX.03-…"""
 _JOIN = r"(?: ?- ?|[ .])"
@@ -56,7 +58,9 @@ _PHONE = re.compile(
             _BEFORE_PHONE + _japanese("") + _BEHIND_PHONE,
             r"(?<![0-9A-Za-z_.])" + _japanese(r"\(?\+ ?81\)?[ .-]?") + _BEHIND_PHONE,
             r"(?<![0-9A-Za-z_.])\+ ?[1-9](?:(?:[ .-]|[ -]?\(|\)[ -]?)?[0-9]){8,14}" + _BEHIND_PHONE,
-            _BEFORE_PHONE + r"(?:1[ .-])?(?:\([2-9][0-9]{2}\)[ -]?|[2-9][0-9]{2}[-.])[0-9]{3}[-. ][0-9]{4}" + _BEHIND_PHONE,
+            _BEFORE_PHONE
+            + r"(?:1[ .-])?(?:\([2-9][0-9]{2}\)[ -]?|[2-9][0-9]{2}[-.])[0-9]{3}[-. ][0-9]{4}"
+            + _BEHIND_PHONE,
             _BEFORE_PHONE + r"0[5-9]0[0-9]{8}" + _BEHIND_PHONE,
         )
     )
@@ -67,7 +71,8 @@ _PHONE_WORD = re.compile(r"tel|fax|phone|mobile|cell|call|dial|電話|携帯|連
 _OTHER_NUMBER = re.compile(
     r"\b(?:isbn|issn|jan|ean|upc|doi|sku|asin|serial|tracking|patent"
     r"|(?:order|invoice|part|model|product|account|item|case|lot) ?(?:no|num|id|code|#))"
-    r"|(?:商品|注文|受注|発注|荷物|整理|管理|会員|合わ?せ) ?(?:番号|no|id|[№#])|品番|型番|型式|製番|伝票|追跡|口座|特許|コード",
+    r"|(?:商品|注文|受注|発注|荷物|整理|管理|会員|合わ?せ) ?(?:番号|no|id|[№#])"
+    r"|品番|型番|型式|製番|伝票|追跡|口座|特許|コード",
     re.I,
 )
 _ADDRESS_OF_PAGE = re.compile(r"(?:https?://|www\.|doi\.org/)[!-~]*$", re.I)

@@ -100,7 +100,8 @@ class Terminal:
             return ""
         if stage == "fetch":
             return f"{amount / elapsed_s / 1e6:,.1f} MB/s {self._notes.get(stage, '')}"
-        if stage == "read":
+        if stage in ("read", "wet"):
             share = f" {kept / documents:.0%} kept" if documents else ""
-            return f"{documents / elapsed_s:,.0f} docs/s {amount / elapsed_s / 1e6:,.1f} MB/s{share}"
+            note = f" {self._notes[stage]}" if stage in self._notes else ""
+            return f"{documents / elapsed_s:,.0f} docs/s {amount / elapsed_s / 1e6:,.1f} MB/s{share}{note}"
         return f"{amount / elapsed_s:,.0f}/s"

@@ -25,7 +25,6 @@ from .job import redecide
 from .judge import asked_columns
 from .manifest import manifest_head
 from .order import read_entries
-from .plan import load_plan, needs_plan, plan_fingerprint
 from .plan_sources import planned_sources
 from .presets import rules
 from .progress import Progress, Silent
@@ -35,6 +34,7 @@ from .run_summary import RunSummary
 from .settings import READING, RunConfig, reading_differences, stage_fingerprints
 from .signal_config import signals_parts
 from .state import lock, read_marker
+from .wet_first import chosen_plan
 
 __all__ = ["PAGES_PER_CORE_S", "Retuned", "apply_retune", "changed_config", "retune"]
 
@@ -67,6 +67,7 @@ def changed_config(run: Path, overrides: Sequence[str]) -> tuple[RunConfig, RunC
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{run}: is no run directory (it has no config.toml)") from None
+    next(read_entries(run / "state" / "order.arrow"), None)  # says so where there are shards alone
     return parse_config(data, RunConfig, str(path)), parse_config(apply_overrides(data, overrides), RunConfig, "--set")
 
 
@@ -252,10 +253,7 @@ def _finished_sources(out: Path, config: RunConfig) -> list[Source]:
 
 def _ranged_sources(out: Path, config: RunConfig) -> dict[str, Source]:
     """The archives of which only ranges were read, as the run's plan has them, by key."""
-    names = config.input.paths
-    if not needs_plan(config.fetch, names):
-        return {}
-    plan = load_plan(out, plan_fingerprint(config.fetch, names))
-    if plan is None or plan.strategy != "ranges":
+    plan = chosen_plan(out, config)
+    if plan is None:
         return {}
     return {source.key: source for source in planned_sources(plan, config.input, config.fetch)}

@@ -13,7 +13,7 @@ __all__ = ["RunSummary"]
 class RunSummary:
     """What a finished run tells: its totals, and the parts that failed with their errors."""
 
-    out: Path
+    out: Path | str
     totals: dict[str, Any]
     failed_parts: list[dict[str, str]] = field(default_factory=list)
     changed: bool = True

@@ -42,7 +42,7 @@ _COUNTS: Mapping[str, tuple[str, str, str]] = {
     "n_chars": ("chars", "characters", "length"),
     "n_bytes": ("bytes", "bytes", "length in UTF-8"),
     "n_lines": ("lines", "lines", "lines of str.splitlines, blank ones included"),
-    "n_paragraphs": ("paragraphs", "paragraphs", "stretches between blank lines"),
+    "n_paragraphs": ("paragraphs", "paragraphs", "stretches between empty lines, as datatrove; 1 without any"),
     "n_sentences": ("full_sentences", "sentences", "sentences; knows closing quotation marks and abbreviations"),
     "n_closed_sentences": ("closed_sentences", "sentences", "10 characters or more (20 with spaces), ending in a mark"),
     "n_words": ("words", "words", "words of UAX #29, punctuation included"),

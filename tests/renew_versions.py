@@ -22,7 +22,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "charset": ("charset.py", "charset_japanese.py", "charset_labels.py", "charset_score.py"),
     "extract": (
         *("extract.py", "html_tables.py", "html_kernels.py", "html_scan.py", "html_blocks.py", "text_kernels.py"),
-        *("block_features.py", "block_model.py", "block_model.npz", "block_text.py"),
+        *("block_features.py", "block_containers.py", "block_model.py", "block_model.npz", "block_choice.py"),
+        "block_text.py",
     ),
     "optout": ("optout.py",),
     "sandbox": ("sandbox.py", "sandbox_child.py"),
@@ -60,6 +61,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         *("dedup_index.py", "index_source.py"),
     ),
     "write": ("write.py",),
+    "wet": ("wet.py",),
 }
 """Modules of `pipeline` that hold a VERSION, and the files it stands for."""
 

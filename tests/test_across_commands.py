@@ -110,6 +110,23 @@ def test_remove_from_a_run(seimai: Seimai, run: Path, tmp_path: Path) -> None:
     assert head["derived"]["domains"] == [host]
 
 
+def test_what_needs_columns_refuses_a_run_of_shards_alone(seimai: Seimai, run: Path, tmp_path: Path) -> None:
+    less = tmp_path / "less"
+    assert seimai("remove", run, "--id", "nobody", "--out", less)[0] == 0
+    out = ["--out", tmp_path / "out"]
+    for words in (
+        *(["retune", less], ["explain", less, "example.org"], ["inspect", less], ["diff", run, less]),
+        *(["index", "build", less, *out], ["recipe", less, *out]),
+    ):
+        code, _, failed = seimai(*words)
+        assert code == 1
+        assert (
+            failed
+            == f"seimai: {less}: has no columns, as runs made by remove, mask or cut; give the run it was made of\n"
+        )
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_step_of_a_training_sees_what_was_removed(seimai: Seimai, run: Path, tmp_path: Path) -> None:
     tokenizer, tokens, less = (tmp_path / name for name in ("tokenizer", "tokens", "less"))
     assert seimai("tokenizer", "train", run, "--out", tokenizer, "--vocab-size", 1024)[0] == 0

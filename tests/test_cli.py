@@ -188,6 +188,10 @@ def test_a_mistake_in_the_config_names_the_file(seimai: Seimai, tmp_path: Path, 
     assert_one_line(seimai("run", path, "--out", tmp_path / "run"), "no such config file", "seimai init")
 
 
+def test_a_rank_wants_the_number_of_ranks(seimai: Seimai) -> None:
+    assert_one_line(seimai("trace", "model", "--step", "1", "--rank", "1"), "--rank 1: of how many ranks?", "--ranks")
+
+
 def test_a_run_resumes_and_verifies(seimai: Seimai, crawl: Path, finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     shutil.copytree(finished, out)

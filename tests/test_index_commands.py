@@ -1,5 +1,6 @@
 """`seimai index` and `seimai diff`: a second run against a first one's index, what they print and refuse."""
 
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -94,12 +95,16 @@ def test_query_of_one_document(seimai: Seimai, run: Path, tmp_path: Path) -> Non
     assert "near-duplicates from 0.8" in said
 
 
-def test_refusals_are_one_line(seimai: Seimai, run: Path, sample_warc: Path, tmp_path: Path) -> None:
+def test_refusals_are_one_line(
+    seimai: Seimai, run: Path, sample_warc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert seimai("index", "build", run, "--out", tmp_path / "index", "--workers", 0)[0] == 0
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("精米".encode("cp932"))))
     another = ["--set", f"dedup.index='{tmp_path / 'index'}'", "--set", "dedup.num_perm=64"]
     for arguments, told in (
         (["index", "query", tmp_path, tmp_path / "x.txt"], "no index of duplicates"),
         (["index", "query", tmp_path / "index", tmp_path / "x.txt"], "x.txt: no such file"),
+        (["index", "query", tmp_path / "index", "-"], "-: is not UTF-8"),
         (["index", "merge", tmp_path / "index", tmp_path / "index", "--out", tmp_path / "two"], "drop one"),
         (["index", "build", run, "--out", tmp_path / "index"], "not empty"),
         (["diff", run, tmp_path], "is no finished run"),

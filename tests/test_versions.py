@@ -42,7 +42,7 @@ def test_every_module_with_a_version_is_known() -> None:
 ENGINE = {
     *("canaries", "canary_config", "explain", "inspect_run", "own_columns", "retune", "retune_look", "run_summary"),
     *("coalesce", "fetch_config", "fetch_feed", "fetch_file", "fetch_http", "fetch_list", "fetch_remote", "fetch_run"),
-    *("plan", "plan_index", "plan_sources", "rate"),
+    *("plan", "plan_costs", "plan_index", "plan_sources", "plan_whole", "rate", "wet_first"),
     *(
         "contamination",
         "derived",

@@ -2,6 +2,8 @@
 
 import errno
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +26,7 @@ from seimai.tokenizer_commands import tokenizer_app
 from seimai.train_commands import add_train_commands
 
 if TYPE_CHECKING:
-    pass
+    from seimai.pipeline.run_summary import RunSummary
 
 __all__ = ["app", "main"]
 
@@ -84,7 +86,7 @@ def init(path: Annotated[Path, typer.Argument(help="File to write.")] = Path("se
 @app.command(epilog="Example: seimai run configs/web_ja_en.toml --input 'crawl/*.warc.gz' --out run --workers 2")
 def run(
     config: Annotated[Path, typer.Argument(help="TOML file; `seimai init` writes one.")],
-    out: Annotated[Path, typer.Option(help="Run directory; the same one resumes.")],
+    out: Annotated[str, typer.Option(help="Run directory, or an fsspec URL (s3://…); the same one resumes.")],
     input: Annotated[
         list[str] | None, typer.Option(help="WARC, JSONL, Parquet, .txt, .xml: path, glob, URL, crawl; repeatable.")
     ] = None,
@@ -97,14 +99,18 @@ def run(
     limit: Limit = None,
     sample: Sample = None,
     yes: Yes = False,
+    scratch: Annotated[str, typer.Option(help="Folder for temporary files where --out is a URL.")] = "",
+    scratch_gb: Annotated[float, typer.Option(help="Copies a worker keeps there.", min=0)] = 20.0,
 ) -> None:
     """Turn crawl archives into clean text shards; type the same command again to resume."""
     from seimai.config import load_config
     from seimai.pipeline.bands import describe_bands
     from seimai.pipeline.job import polish
+    from seimai.pipeline.object_store import is_url
     from seimai.pipeline.progress import Terminal
     from seimai.pipeline.run import Engine
     from seimai.pipeline.settings import RunConfig
+    from seimai.pipeline.store_run import polish_at
     from seimai.pipeline.writing import quality_warnings
     from seimai.show import console, print_run
 
@@ -117,9 +123,10 @@ def run(
     with stoppable(), Terminal(console()) as progress:
         if scheduler:
             typer.echo(f"Dask dashboard: {engine.dashboard()}")
-        summary = polish(
+        far = partial(polish_at, scratch=scratch, scratch_bytes=int(scratch_gb * 1e9))
+        work: Callable[..., RunSummary] = partial(far, url=out) if is_url(out) else partial(polish, out=Path(out))
+        summary = work(
             settings,
-            out,
             inputs=input or [],
             engine=engine,
             rebuild=rebuild,
@@ -138,13 +145,11 @@ def run(
 
 
 @app.command(epilog="Example: seimai verify run")
-def verify(path: Annotated[Path, typer.Argument(help="Run directory, or a folder of token shards.")]) -> None:
+def verify(path: Annotated[str, typer.Argument(help="Run directory or its URL, or a folder of token shards.")]) -> None:
     """Compare every file with the manifest's SHA-256; name what is changed, missing or unlisted."""
-    if not path.is_dir():
-        raise RunError(f"{path}: no such folder; give a run directory or a folder of token shards")
-    from seimai.verify import verify as check
+    from seimai.verify import verify_place
 
-    files, size = check(path)
+    files, size = verify_place(path)
     typer.echo(f"{path}: {files:,} files, {size / 1e6:,.1f} MB, all as the manifest says")
 
 
@@ -185,6 +190,8 @@ def trace(
     asked = bool(url or domain or document)
     if (step is not None) == asked:
         raise ConfigError("trace: give either --step, or one of --url, --domain and --id")
+    if rank >= ranks:
+        raise ConfigError(f"--rank {rank}: of how many ranks? Give --ranks, the processes of the training")
     if step is not None:
         print_trace(documents_of(model, step, data=data, rank=rank, ranks=ranks, text=text))
     else:

@@ -5,7 +5,18 @@ from pathlib import Path
 from seimai.errors import RunError, VerifyError
 from seimai.files import read_json, sha256_file
 
-__all__ = ["verify"]
+__all__ = ["verify", "verify_place"]
+
+
+def verify_place(place: str) -> tuple[int, int]:
+    """`verify` of a directory, or of a run at an fsspec URL."""
+    if "://" in place:
+        from seimai.pipeline.store_verify import verify_at
+
+        return verify_at(place)
+    if not Path(place).is_dir():
+        raise RunError(f"{place}: no such folder; give a run directory or a folder of token shards")
+    return verify(Path(place))
 
 
 def verify(path: Path) -> tuple[int, int]:

@@ -1,6 +1,5 @@
 """The model over blocks: what it keeps of pages of many kinds, and that its trees are summed as they were grown."""
 
-import math
 import time
 
 import numpy as np
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 from seimai.pipeline import block_model
 from seimai.pipeline.block_features import N_FEATURES, features_of
-from seimai.pipeline.block_model import Trees, keep_blocks, load_trees, probabilities
+from seimai.pipeline.block_model import Trees, keep_blocks, load_trees, masks_of, scores_of
 from seimai.pipeline.extract import extract_text
 from seimai.pipeline.html_blocks import blocks_of
 from seimai.pipeline.html_scan import scan_page
@@ -101,14 +100,33 @@ def by_hand(row: list[float], trees: Trees) -> float:
             went_left = row[trees.features[node]] <= trees.thresholds[node]
             node = int((trees.left if went_left else trees.right)[node])
         total += float(trees.leaves[-1 - node])
-    return 1 / (1 + math.exp(-total))
+    return total
 
 
 def test_trees_are_summed_as_written() -> None:
     rows = np.random.default_rng(1).uniform(0, 8, (20, N_FEATURES)).astype(np.float32)
     trees = load_trees()
     expected = [by_hand(row, trees) for row in rows.tolist()]
-    assert probabilities(rows, trees).tolist() == pytest.approx(expected, abs=1e-5)
+    assert scores_of(rows, masks_of(trees)).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_trees_of_all_shapes_are_read() -> None:
+    def arrays(left: list[int], right: list[int], n_leaves: int) -> Trees:
+        values = (np.zeros(len(left)), np.arange(len(left)), left, right, np.arange(n_leaves), [0 if left else -1])
+        kinds = (np.int16, np.float32, np.int32, np.int32, np.float32, np.int32)
+        return Trees(*(np.asarray(value, kind) for value, kind in zip(values, kinds, strict=True)))
+
+    rows = np.arange(-1, 40, dtype=np.float32)[:, None]
+    inner, ends = list(range(1, 31)), [-1 - leaf for leaf in range(31)]
+    for trees in (
+        arrays([], [], 1),
+        arrays([-1], [-2], 2),
+        arrays(ends, [*inner, -32], 32),
+        arrays([*inner, -32], ends, 32),
+    ):
+        assert scores_of(rows, masks_of(trees)).tolist() == [by_hand(row, trees) for row in rows.tolist()]
+    with pytest.raises(ValueError, match="a tree of 33 leaves"):
+        masks_of(arrays([*ends, -32], [*inner, 31, -33], 33))
 
 
 def test_the_shipped_trees_are_trees() -> None:

@@ -20,6 +20,7 @@ from seimai.pipeline.charset_japanese import (
     decode_iso_2022_jp,
     decode_shift_jis,
 )
+from seimai.pipeline.charset_labels import LABELS
 
 TEXTS = {
     "plain": "本日は晴天なり。吾輩は猫である。名前はまだ無い。",
@@ -176,6 +177,18 @@ def test_header_and_meta_disagree_and_the_bytes_decide() -> None:
     decoded = decode_html(page(TEXTS["plain"].encode("cp932"), "Shift_JIS"), "ISO-8859-1")
 
     assert (decoded.charset, decoded.source, decoded.declared) == ("shift_jis", "meta", "iso-8859-1")
+
+
+@pytest.mark.parametrize("label", sorted(LABELS))
+def test_a_header_may_lie_by_any_label(label: str) -> None:
+    assert decode_html(b"<p>plain ASCII text</p>", label).text == "<p>plain ASCII text</p>"
+    for encode in ENCODERS.values():
+        assert decode_html(page(encode(TEXTS["plain"]), None), label).text.count(TEXTS["plain"]) == 1
+
+
+def test_a_damaged_utf8_page_under_a_lying_header_is_still_utf8() -> None:
+    raw = page("データベースサーバーのアップデート".encode() * 20, None).replace("ベ".encode(), b"\xff", 1)
+    assert decode_html(raw, "iso-8859-1").charset == "utf-8"
 
 
 @pytest.mark.parametrize(

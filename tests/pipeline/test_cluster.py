@@ -129,7 +129,7 @@ def batches_of(count: int, batch_rows: int) -> list[Batch]:
     return found
 
 
-def here(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+def here(function: Callable[[Any], Any], items: Iterable[Any], step: str) -> Iterator[Any]:
     """Every item in this process."""
     return map(function, items)
 
@@ -258,9 +258,9 @@ def test_a_file_torn_or_gone_is_an_error(tmp_path: Path, step: str, pattern: str
     memory, size = corpus(5, 60), {"batch_rows": 100, "memory_bytes": 60_000}
     hurt: list[Path] = []
 
-    def hurting(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    def hurting(function: Callable[[Any], Any], items: Iterable[Any], name: str) -> Iterator[Any]:
         found = list(map(function, items))
-        if function.keywords["name"] == step:  # type: ignore[attr-defined]
+        if name == step:
             hurt.append(max((tmp_path / "work" / step).glob(pattern), key=lambda path: path.stat().st_size))
             if fault == "gone":
                 hurt[0].unlink()

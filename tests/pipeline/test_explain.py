@@ -101,8 +101,9 @@ def test_all_captures_are_shown(tmp_path: Path, warc_record: Any, warc_archive: 
 
 
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises((ConfigError, RunError), match="no such config file"):
-        explain(tmp_path, "example.org")
+    for look in (lambda: explain(tmp_path, "example.org"), lambda: inspect_run(tmp_path)):
+        with pytest.raises(RunError, match="is no finished run directory"):
+            look()
     (tmp_path / "config.toml").write_text("")
     with pytest.raises(RunError, match="is no finished run directory"):
         explain(tmp_path, "example.org")

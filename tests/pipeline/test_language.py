@@ -137,6 +137,17 @@ def test_kana_decide_only_where_nearly_everything_is_japanese(text: str, by_kana
     assert row["lang"] == asked["lang"]
 
 
+@pytest.mark.parametrize(
+    ("text", "usual"),
+    [
+        ("ﾊﾝｶｸｶﾅﾃﾞｶｲﾀﾌﾞﾝｼｮｳﾃﾞｽ", "ハンカクカナデカイタブンショウデス"),
+        ("Ｒｉｃｅ ｉｓ ｐｏｌｉｓｈｅｄ ｂｅｆｏｒｅ ｉｔ ｉｓ ｃｏｏｋｅｄ", "Rice is polished before it is cooked"),
+    ],
+)
+def test_letters_of_other_widths_say_what_usual_ones_say(text: str, usual: str) -> None:
+    assert identify_language([text]).equals(identify_language([usual]))
+
+
 def test_the_share_of_japanese_letters_is_the_score_where_kana_decide() -> None:
     (row,) = identify_language(["これはとてもおいしいおこめとごはんです ab"]).to_pylist()
 
