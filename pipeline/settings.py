@@ -49,6 +49,10 @@ from .write import OutputConfig
 
 __all__ = ["MAP_STAGES", "READING", "RunConfig", "package_versions", "reading_differences", "stage_fingerprints"]
 
+PAGE_LANG_SCORE = 0.5
+"""For English pages: identifiers in a manual cost it a third of its score, and three sentences that are not English
+never reach this much (NTREX, 128 languages). Sentences by themselves want MIN_LANG_SCORE."""
+
 MAP_STAGES = ("read", "line_rules", "signals", "signatures")
 
 READING = ("input", "gates", "extract", "language", "held_out")
@@ -79,7 +83,7 @@ class RunConfig(Section):
     quality: dict[str, QualityConfig] = Field(
         default={
             "ja": QualityConfig(preset="web-ja", min_lang_score=MIN_LANG_SCORE),
-            "en": QualityConfig(preset="web-en", min_lang_score=MIN_LANG_SCORE),
+            "en": QualityConfig(preset="web-en", min_lang_score=PAGE_LANG_SCORE),
         }
     )
     """Rules by language; thresholds may be changed at any time."""

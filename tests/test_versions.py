@@ -24,9 +24,16 @@ renew = load_renew()
 STAGES = sorted(renew.STAGES)
 
 
+@pytest.fixture(scope="module")
+def now() -> dict[str, dict[str, object]]:
+    """Every stage's VERSION and the digest of its files."""
+    found: dict[str, dict[str, object]] = renew.measured()
+    return found
+
+
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_and_its_version_change_together(stage: str) -> None:
-    old, new = json.loads(renew.GOLDEN.read_text(encoding="utf-8")), renew.measured()
+def test_a_stage_and_its_version_change_together(stage: str, now: dict[str, dict[str, object]]) -> None:
+    old, new = json.loads(renew.GOLDEN.read_text(encoding="utf-8")), now
     assert stage not in renew.unversioned(old, new), (
         f"the source of {', '.join(renew.STAGES[stage])} has changed: raise VERSION in pipeline/{stage}.py, "
         "then `python tests/renew_versions.py` (with --same-bytes instead when not one byte of a run differs)"
