@@ -1,4 +1,4 @@
-"""Scores of a page's blocks in, the blocks that are its text out: whole stretches of them, and no second copy."""
+"""Scores of a page's blocks in, the blocks that are its text out: whole stretches, no second copy, no bar of links."""
 
 from typing import Final
 
@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from .html_blocks import Blocks
 from .html_scan import Scan
-from .text_kernels import jit
+from .text_kernels import jit, jit_in_place
 
-__all__ = ["choose", "drop_copies"]
+__all__ = ["choose", "drop_bars", "drop_copies"]
 
 THRESHOLD: Final = 0.1
 """Score (log odds) from which a block by itself is text, on a page with blocks that are surely text."""
@@ -27,6 +27,11 @@ COPY_SHARE: Final = 0.8
 """Share of a block's windows of words that must stand in blocks before it, made of another element."""
 WINDOW: Final = 5
 """Words, or characters of Japanese and Chinese, in a window."""
+
+MAX_BAR: Final = 40
+"""Blocks of links at an end of a text up to which they are taken for a bar."""
+BAR_SHARE: Final = 0.5
+"""Share of the shorter end's blocks that must stand at the other end too."""
 
 _HASH_BITS: Final = (1 << 48) - 1
 
@@ -69,7 +74,23 @@ def drop_copies(scan: Scan, blocks: Blocks, kept: Bools) -> Bools:
     size = int((scan.runs[last, 1] - scan.runs[first, 0]).sum())
     table = np.zeros((1 << max(10, size.bit_length()), 2), np.int64)
     without = kept.copy()
-    _drop(scan.data, scan.runs, blocks.blocks, scan.nodes, is_long, table, without)
+    hashes, words = np.empty(size, np.int64), np.empty(WINDOW, np.int64)
+    _drop(scan.data, scan.runs, blocks.blocks, scan.nodes, is_long, table, hashes, words, without)
+    return without
+
+
+def drop_bars(scan: Scan, blocks: Blocks, kept: Bools) -> Bools:
+    """The kept blocks without the bar of links that leads on from a page, where it stands above its text and below it.
+
+    >>> from .html_blocks import blocks_of
+    >>> from .html_scan import scan_page
+    >>> bar = b"<p><a href=1>Back</a> | <a href=3>Next</a>"
+    >>> scan = scan_page(bar + b"<p>Rice.<p><a href=/>Bran</a> is taken off." + bar)
+    >>> drop_bars(scan, blocks_of(scan), np.ones(4, bool)).tolist()
+    [False, True, True, False]
+    """
+    without = kept.copy()
+    _drop_bars(scan.data, scan.runs, blocks.blocks, blocks.counts, scan.nodes, without)
     return without
 
 
@@ -91,14 +112,69 @@ def _stretches(scores: NDArray[np.float32], cost: float) -> Bools:
 
 
 @jit
-def _drop(data: Bytes, runs: Ints, blocks: Ints, nodes: Ints, is_long: Bools, table: Ints, kept: Bools) -> None:
-    """Unset the copies; the table holds hashes of windows and signatures of the first element each stood in."""
-    hashes = np.zeros(len(table), np.int64)
+def _drop_bars(data: Bytes, runs: Ints, blocks: Ints, counts: Ints, nodes: Ints, kept: Bools) -> None:
+    """Unset blocks of links at both ends that are made as those that stand there twice."""
+    ends = np.zeros((2, MAX_BAR), np.int64)
+    sizes = np.zeros(2, np.int64)
+    for end in range(2):
+        for step in range(len(blocks)):
+            block = len(blocks) - 1 - step if end else step
+            if not kept[block]:
+                continue
+            if 2 * counts[block, 3] < counts[block, 0] or counts[block, 0] == 0:
+                break
+            if sizes[end] == MAX_BAR:  # a list
+                return
+            ends[end, sizes[end]] = block
+            sizes[end] += 1
+    if not sizes[0] or not sizes[1] or ends[0, sizes[0] - 1] >= ends[1, sizes[1] - 1]:  # nothing but links
+        return
+    hashes = np.zeros((2, MAX_BAR), np.int64)
+    for end in range(2):
+        for place in range(sizes[end]):
+            block = ends[end, place]
+            for run in range(blocks[block, 0], blocks[block, 1]):
+                for position in range(runs[run, 0], runs[run, 1]):
+                    if data[position] > 32:
+                        hashes[end, place] = (hashes[end, place] * 1_000_003 + int(data[position])) & _HASH_BITS
+    n_common, made = 0, np.zeros(MAX_BAR, np.int64)
+    for place in range(sizes[0]):
+        for other in range(sizes[1]):
+            if hashes[0, place] == hashes[1, other]:
+                made[n_common] = nodes[blocks[ends[0, place], 2], 6]
+                n_common += 1
+                break
+    if n_common == 0 or n_common < BAR_SHARE * min(sizes[0], sizes[1]):
+        return
+    for end in range(2):
+        for place in range(sizes[end]):
+            block = ends[end, place]
+            for common in range(n_common):
+                if nodes[blocks[block, 2], 6] == made[common]:
+                    kept[block] = False
+
+
+@jit_in_place
+def _drop(
+    data: Bytes,
+    runs: Ints,
+    blocks: Ints,
+    nodes: Ints,
+    is_long: Bools,
+    table: Ints,
+    hashes: Ints,
+    words: Ints,
+    kept: Bools,
+) -> None:
+    """Unset the copies; the table holds hashes of windows and signatures of the first element each stood in.
+
+    `hashes` has room for as many windows as a block has bytes, `words` for WINDOW.
+    """
     for block in range(len(blocks)):
         if not kept[block]:
             continue
         signature = nodes[blocks[block, 2], 6]
-        n_windows = _windows(data, runs, blocks[block, 0], blocks[block, 1], hashes)
+        n_windows = _windows(data, runs, blocks[block, 0], blocks[block, 1], words, hashes)
         if is_long[block] and n_windows:
             n_copied = 0
             for window in range(n_windows):
@@ -113,7 +189,7 @@ def _drop(data: Bytes, runs: Ints, blocks: Ints, nodes: Ints, is_long: Bools, ta
                 table[place, 0], table[place, 1] = hashes[window], signature
 
 
-@jit
+@jit_in_place
 def _place(table: Ints, window: int) -> int:
     """Where a window stands in the table, or would."""
     mask = len(table) - 1
@@ -123,10 +199,9 @@ def _place(table: Ints, window: int) -> int:
     return place
 
 
-@jit
-def _windows(data: Bytes, runs: Ints, first: int, last: int, hashes: Ints) -> int:
+@jit_in_place
+def _windows(data: Bytes, runs: Ints, first: int, last: int, words: Ints, hashes: Ints) -> int:
     """Hashes of the windows of words in some runs of text, none of them 0; their number."""
-    words = np.zeros(WINDOW, np.int64)
     n_words, n_windows, word = 0, 0, 0
     for run in range(first, last):
         for position in range(runs[run, 0], runs[run, 1] + 1):

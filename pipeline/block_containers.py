@@ -4,6 +4,7 @@ Extractors that follow rules begin with the element whose name promises the text
 lies between (Barbaresi 2021, trafilatura); here both are numbers for the model, beside all others.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from .html_scan import Scan
 from .html_tables import HINTS, TAG_NAMES
-from .text_kernels import jit
+from .text_kernels import jit, jit_in_place
 
 __all__ = ["INSIDE", "N_CONTAINERS", "fill_containers", "inside_bits"]
 
@@ -37,6 +38,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 
+@lru_cache(maxsize=1)
 def inside_bits() -> Ints:
     """Of each known element its place in INSIDE as a bit, 0 for the others.
 
@@ -46,6 +48,7 @@ def inside_bits() -> Ints:
     bits = np.zeros(len(TAG_NAMES), np.int64)
     for place, name in enumerate(INSIDE):
         bits[TAG_NAMES.index(name)] = 1 << place
+    bits.setflags(write=False)
     return bits
 
 
@@ -106,7 +109,7 @@ def _article(nodes: Ints, counts: Ints, sums: Ints, homes: Ints, links: Floats, 
             row[_WAY + group] = way[home] >> group & 1
 
 
-@jit
+@jit_in_place
 def _side(nodes: Ints, blocks: Ints, bits: Ints, depths: Ints, best: int, rows: Floats) -> None:
     """Elements around a block that are not around the best element: what parts it from the text."""
     for block in range(len(rows)):
@@ -121,7 +124,7 @@ def _side(nodes: Ints, blocks: Ints, bits: Ints, depths: Ints, best: int, rows: 
             rows[block, _SIDE + group] = inside >> group & 1
 
 
-@jit
+@jit_in_place
 def _prose(nodes: Ints, counts: Ints, homes: Ints, depths: Ints, links: Floats, heading: int, rows: Floats) -> None:
     """Shares of the page's prose before and behind a block; steps up to what holds the first h1 too, and down to it."""
     total = 0.0

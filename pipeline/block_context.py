@@ -22,7 +22,14 @@ MAX_TAG_BYTES: Final = 1000
 
 _H2, _H6 = TAG_NAMES.index("h2"), TAG_NAMES.index("h6")  # names of equal length stand in order
 _A, _DD, _DT, _LI = (TAG_NAMES.index(name) for name in ("a", "dd", "dt", "li"))
+_ROLES: Final = np.zeros(len(TAG_NAMES), np.int64)
+"""1 of what begins an item of a list, 2 of what may stand in one, 0 of all that ends it or makes it more than that."""
+_ROLES[[_LI, _DT, _DD]] = 1
+_ROLES[[TAG_NAMES.index(name) for name in "p pre table tbody tr td th".split()]] = 2
 _COMMENT: Final = 1 << tuple(HINTS).index("comment")
+_BESIDE: Final = _COMMENT | sum(
+    1 << tuple(HINTS).index(name) for name in ("nav", "footer", "side", "ad", "share", "consent")
+)
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -30,10 +37,11 @@ Bools = NDArray[np.bool_]
 
 
 def with_context(scan: Scan, blocks: Blocks, kept: Bools) -> Bools:
-    """The kept blocks, and with them three kinds of short ones.
+    """The kept blocks, and with them four kinds of short ones.
 
     Headings (h2 to h6; h1 is the title) right before kept text, unless they lead to another page; terms right before
-    what is said of them; and the items of a list that a kept block announces with a colon, unless they are links.
+    what is said of them; and items of a list, unless they are links, that a kept block announces with a colon or that
+    stand between kept blocks.
 
     >>> from .html_blocks import blocks_of
     >>> from .html_scan import scan_page
@@ -43,7 +51,9 @@ def with_context(scan: Scan, blocks: Blocks, kept: Bools) -> Bools:
     """
     with_them = kept.copy()
     if kept.any():
+        _add_heads(scan.data, scan.runs, blocks.blocks, blocks.counts, scan.nodes, with_them)
         _add_lists(scan.data, scan.runs, blocks.blocks, blocks.counts, scan.nodes, with_them)
+        _add_items(blocks.blocks, blocks.counts, scan.nodes, _ROLES, with_them)
         _add_heads(scan.data, scan.runs, blocks.blocks, blocks.counts, scan.nodes, with_them)
     return with_them
 
@@ -76,13 +86,34 @@ def _add_lists(data: Bytes, runs: Ints, blocks: Ints, counts: Ints, nodes: Ints,
 
 
 @jit
+def _add_items(blocks: Ints, counts: Ints, nodes: Ints, roles: Ints, kept: Bools) -> None:
+    """Keep items between kept blocks, where nothing else stands there and at most half of it is links."""
+    in_item = np.zeros(len(nodes), np.bool_)
+    for node in range(1, len(nodes)):
+        role, parent = roles[nodes[node, 1]] if nodes[node, 1] >= 0 else 0, nodes[node, 0]
+        is_beside = (nodes[node, 2] | nodes[parent, 2]) & _BESIDE
+        in_item[node] = not is_beside and (role == 1 or (role == 2 and in_item[parent]))
+    first, chars, links = -1, 0, 0
+    for block in range(len(blocks)):
+        if not kept[block]:
+            if first >= 0 and in_item[blocks[block, 2]]:
+                chars, links = chars + counts[block, 0], links + counts[block, 3]
+            else:
+                first = -1
+            continue
+        if first >= 0 and 2 * links <= chars:
+            kept[first:block] = True
+        first, chars, links = block + 1, 0, 0
+
+
+@jit
 def _announces(data: Bytes, runs: Ints, first: int, last: int) -> bool:
     """Whether the last character of some runs of text is a colon, of either width."""
     for run in range(last - 1, first - 1, -1):
         for position in range(runs[run, 1] - 1, runs[run, 0] - 1, -1):
             if data[position] > 32:
                 is_wide = data[position] == 0x9A and data[position - 1] == 0xBC and data[position - 2] == 0xEF
-                return data[position] == 58 or is_wide
+                return bool(is_wide or data[position] == 58)
     return False
 
 
@@ -100,9 +131,10 @@ def _add_heads(data: Bytes, runs: Ints, blocks: Ints, counts: Ints, nodes: Ints,
             elif is_prose:
                 kept[block] = not _leads_away(data, runs, nodes, blocks[block])
         elif nodes[node, 1] == _DT:
-            while behind > nodes[node, 0] and nodes[behind, 1] != _DD and nodes[behind, 1] != _DT:
+            while nodes[behind, 0] > nodes[node, 0]:  # all of these began after the term: linear over the page
                 behind = nodes[behind, 0]
-            kept[block] = behind > nodes[node, 0] and nodes[behind, 0] == nodes[node, 0]
+            is_said = nodes[behind, 1] == _DD or nodes[behind, 1] == _DT
+            kept[block] = is_said and nodes[behind, 0] == nodes[node, 0]
 
 
 @jit
@@ -121,7 +153,7 @@ def _leads_away(data: Bytes, runs: Ints, nodes: Ints, block: Ints) -> bool:
             byte = data[position]
             if byte == 62:
                 break
-            if byte | 32 == 104 and data[position + 1] | 32 == 114 and data[position + 2] | 32 == 101:  # h r e
+            if byte | 32 == 104 and _is_href(data, position):
                 address = position
             elif byte == 35 and address >= 0:
                 address = -2
@@ -129,3 +161,10 @@ def _leads_away(data: Bytes, runs: Ints, nodes: Ints, block: Ints) -> bool:
         if address >= 0:
             return True
     return False
+
+
+@jit
+def _is_href(data: Bytes, position: int) -> bool:
+    """Whether an attribute begins there whose name is that of an address."""
+    is_word = data[position + 1] | 32 == 114 and data[position + 2] | 32 == 101 and data[position + 3] | 32 == 102
+    return bool(is_word and data[position - 1] <= 32)

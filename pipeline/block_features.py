@@ -1,15 +1,17 @@
 """Blocks of text in, what a model may know about each of them out: one row of numbers a block."""
 
+from functools import cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .block_containers import INSIDE, N_CONTAINERS, fill_containers, inside_bits
+from .block_topic import fill_topic, log_of, title_of
 from .html_blocks import Blocks
 from .html_scan import Scan
 from .html_tables import HINTS, PHRASES, TAG_NAMES, Props, tag_table
-from .text_kernels import jit
+from .text_kernels import jit_in_place
 
 __all__ = ["N_FEATURES", "features_of"]
 
@@ -39,9 +41,7 @@ N_FEATURES: Final = _CONTAINERS + N_CONTAINERS
 """Numbers a block; their order is that of the kernels below and of the shipped model."""
 
 _BLOCK = Props.BLOCK
-_TABLE: Final = 1 << 13
-MIN_LETTERS: Final = 4
-"""Letters from which a word tells what a text is about."""
+_MAX_INT: Final = 2**63 - 1
 LONG_WEIGHT: Final = 160
 """Weight (see Blocks) from which a block is a paragraph, not a label."""
 
@@ -57,30 +57,31 @@ def features_of(scan: Scan, blocks: Blocks) -> NDArray[np.float32]:
     """
     rows = np.zeros((len(blocks.blocks), N_FEATURES), np.float32)
     if len(rows):
-        kinds = [_ALIKE.get(name, name) for name in TAG_NAMES]
-        numbers = np.array([_KINDS.index(kind) if kind in _KINDS else -1 for kind in kinds], np.int64)
-        above = _above(scan.nodes, inside_bits())
-        homes = np.zeros(len(rows), np.int64)
-        _own(blocks.blocks, blocks.counts, scan.nodes, scan.runs, above, tag_table().rules, numbers, homes, rows)
+        kinds, inside = _tables()
+        title = title_of(scan)
+        above = np.zeros((len(scan.nodes), 3), np.int64)
+        homes, groups = np.zeros((2, len(rows)), np.int64)
+        _above(scan.nodes, inside, above)
+        _own(blocks.blocks, blocks.counts, scan.nodes, scan.runs, above, tag_table().rules, kinds, homes, rows)
         _around(blocks.sums, scan.nodes, homes, above, rows)
-        best = _best(blocks.counts, blocks.sums, scan.nodes, homes, above, rows)
-        _place(blocks.counts, blocks.blocks, scan.data, scan.runs, _title(scan), rows)
+        best = _best(blocks.counts, blocks.sums, scan.nodes, homes, above, np.zeros(len(above)), rows)
+        _place(blocks.counts, blocks.blocks, scan.data, scan.runs, title, rows)
         _beside(homes, rows)
-        _alike(_signatures(blocks.blocks, scan.nodes), blocks.counts, rows)
+        n_groups = _number_groups(blocks.blocks, scan.nodes, np.zeros((4 * len(rows), 2), np.int64), groups)
+        _alike(groups, blocks.counts, np.zeros((n_groups, 5)), rows)
         _heading(blocks.counts, rows)
-        _topic(scan.data, scan.runs, blocks.blocks, _title(scan), rows)
+        fill_topic(scan, blocks.blocks, title, rows[:, _BEST], rows[:, _TOPIC:])
         fill_containers(
             scan, blocks.blocks, blocks.counts, blocks.sums, homes, above[:, 2], rows[:, 2], best, rows[:, _CONTAINERS:]
         )
     return rows
 
 
-def _title(scan: Scan) -> NDArray[np.uint8]:
-    """Bytes of the first title."""
-    for tag, start, stop, _ in scan.marks.tolist():
-        if TAG_NAMES[tag] == "title":
-            return scan.data[start : min(stop, start + 1000)]
-    return scan.data[:0]
+@cache
+def _tables() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of each known element its place in _KINDS (-1 for none) and its bit in INSIDE."""
+    kinds = [_ALIKE.get(name, name) for name in TAG_NAMES]
+    return np.array([_KINDS.index(kind) if kind in _KINDS else -1 for kind in kinds], np.int64), inside_bits()
 
 
 Ints = NDArray[np.int64]
@@ -88,24 +89,17 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
-@jit
-def _above(nodes: Ints, inside: Ints) -> NDArray[np.int64]:
+@jit_in_place
+def _above(nodes: Ints, inside: Ints, above: Ints) -> None:
     """Of each element: hints of all around it, kinds of elements around it or itself, depth."""
-    above = np.zeros((len(nodes), 3), np.int64)
     for node in range(1, len(nodes)):
         parent = nodes[node, 0]
         above[node, 0] = above[parent, 0] | (nodes[parent, 2] if parent > 0 else 0)
         above[node, 1] = above[parent, 1] | inside[nodes[node, 1]]
         above[node, 2] = above[parent, 2] + 1
-    return above
 
 
-@jit
-def _log(number: float) -> float:
-    return float(np.log2(1.0 + number))
-
-
-@jit
+@jit_in_place
 def _own(
     blocks: Ints, counts: Ints, nodes: Ints, runs: Ints, above: Ints, rules: Ints, kinds: Ints, homes: Ints,
     rows: Floats,
@@ -118,13 +112,13 @@ def _own(
         homes[block] = node if kind == 2 or kind == 7 or kind < 0 else nodes[node, 0]  # td, div or a larger one
         chars = max(1, count[0])
         weight = count[0] + count[2]
-        row[0], row[1] = _log(weight), _log(count[1])
+        row[0], row[1] = log_of(weight), log_of(count[1])
         row[2], row[3] = count[3] / chars, count[4] / chars
         row[4], row[5] = count[2] / chars, count[5] / chars
-        row[6], row[7], row[8] = _log(count[6]), _log(count[7]), _log(count[8])
+        row[6], row[7], row[8] = log_of(count[6]), log_of(count[7]), log_of(count[8])
         row[9], row[10], row[11] = count[10], count[11], above[node, 2]
         row[12] = chars / max(1, count[1] + count[2])
-        row[13] = _log(weight / (1 + count[8]))
+        row[13] = log_of(weight / (1 + count[8]))
         row[14] = count[11] / chars
         if kind >= 0:
             row[_KIND + kind] = 1
@@ -142,7 +136,7 @@ def _own(
             row[_FAR + group] = far >> group & 1
 
 
-@jit
+@jit_in_place
 def _around(sums: Ints, nodes: Ints, homes: Ints, above: Ints, rows: Floats) -> None:
     """What the elements around a block hold: home, its parent and the one above."""
     page = max(1, sums[0, 0])
@@ -153,19 +147,20 @@ def _around(sums: Ints, nodes: Ints, homes: Ints, above: Ints, rows: Floats) -> 
         for level in range(3):
             place = _AROUND + 5 * level
             weight = max(1, sums[node, 0])
-            rows[block, place] = _log(weight)
+            rows[block, place] = log_of(weight)
             rows[block, place + 1] = sums[node, 1] / weight
             rows[block, place + 2] = sums[node, 2] / weight
-            rows[block, place + 3] = _log(weight / max(1, sums[node, 3]))
+            rows[block, place + 3] = log_of(weight / max(1, sums[node, 3]))
             rows[block, place + 4] = sums[node, 0] / page
             node = max(0, nodes[node, 0])
-        rows[block, _AROUND + 15] = _log(sums[homes[block], 3])
+        rows[block, _AROUND + 15] = log_of(sums[homes[block], 3])
 
 
-@jit
-def _best(counts: Ints, sums: Ints, nodes: Ints, homes: Ints, above: Ints, rows: Floats) -> int:
+@jit_in_place
+def _best(
+    counts: Ints, sums: Ints, nodes: Ints, homes: Ints, above: Ints, scores: NDArray[np.float64], rows: Floats,
+) -> int:  # fmt: skip
     """Where a block stands to the element with the most prose in it, as readability scores it; that element."""
-    scores = np.zeros(len(nodes))
     for block in range(len(rows)):
         weight = (counts[block, 0] + counts[block, 2]) * (1.0 - rows[block, 2])
         if weight < 40:
@@ -201,7 +196,7 @@ def _best(counts: Ints, sums: Ints, nodes: Ints, homes: Ints, above: Ints, rows:
     return best
 
 
-@jit
+@jit_in_place
 def _place(counts: Ints, blocks: Ints, data: Bytes, runs: Ints, title: Bytes, rows: Floats) -> None:
     """Where on the page a block stands, and what the page is."""
     n_blocks = len(rows)
@@ -228,9 +223,9 @@ def _place(counts: Ints, blocks: Ints, data: Bytes, runs: Ints, title: Bytes, ro
         row[_PLACE + 5] = weight / max(1, page)
         if weight < 400:
             row[_PLACE + 6] = _stands_in(data, runs[blocks[block, 0], 0], runs[blocks[block, 0], 1], title)
-        row[_PLACE + 7], row[_PLACE + 8] = _log(before), _log(page - before)
-        row[_PAGE], row[_PAGE + 1], row[_PAGE + 2] = _log(page), links / max(1, page), cjk / max(1, page)
-        row[_PAGE + 3], row[_PAGE + 4], row[_PAGE + 5] = marks / max(1, page), _log(n_blocks), _log(n_long)
+        row[_PLACE + 7], row[_PLACE + 8] = log_of(before), log_of(page - before)
+        row[_PAGE], row[_PAGE + 1], row[_PAGE + 2] = log_of(page), links / max(1, page), cjk / max(1, page)
+        row[_PAGE + 3], row[_PAGE + 4], row[_PAGE + 5] = marks / max(1, page), log_of(n_blocks), log_of(n_long)
         row[_PAGE + 6] = n_long / n_blocks
         before += weight
         since_heading += 1
@@ -243,7 +238,7 @@ def _place(counts: Ints, blocks: Ints, data: Bytes, runs: Ints, title: Bytes, ro
         next_long = 0 if is_long else next_long + 1
 
 
-@jit
+@jit_in_place
 def _stands_in(data: Bytes, start: int, end: int, title: Bytes) -> bool:
     """Whether data[start:end] without the white space around it, four bytes or more of it, stands in the title."""
     while start < end and data[start] <= 32:
@@ -261,7 +256,7 @@ def _stands_in(data: Bytes, start: int, end: int, title: Bytes) -> bool:
     return False
 
 
-@jit
+@jit_in_place
 def _beside(homes: Ints, rows: Floats) -> None:
     """What stands before and behind a block, and the mean of the nine around it."""
     n_blocks = len(rows)
@@ -286,21 +281,33 @@ def _beside(homes: Ints, rows: Floats) -> None:
             row[place + 3] += rows[other, 9] / (high - low)
 
 
-def _signatures(blocks: NDArray[np.int64], nodes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Small numbers for blocks, equal where the element, its parent and its grandparent were made alike."""
-    node = blocks[:, 2]
-    parent = np.maximum(nodes[node, 0], 0)
-    above = np.maximum(nodes[parent, 0], 0)
-    mixed = nodes[node, 6] * 1_000_003 + nodes[parent, 6] * 8_191 + nodes[above, 6]
-    return np.unique(mixed, return_inverse=True)[1].astype(np.int64)
+@jit_in_place
+def _number_groups(blocks: Ints, nodes: Ints, table: Ints, groups: Ints) -> int:
+    """Small numbers for blocks, equal where the element, its parent and its grandparent were made alike; how many.
+
+    The table holds a key and its number plus one, at the key's place or behind it.
+    """
+    n_groups = 0
+    for block in range(len(blocks)):
+        node = blocks[block, 2]
+        parent = max(nodes[node, 0], 0)
+        above = max(nodes[parent, 0], 0)
+        key = nodes[node, 6] * 1_000_003 + nodes[parent, 6] * 8_191 + nodes[above, 6]
+        place = (key & _MAX_INT) % len(table)
+        while table[place, 1] > 0 and table[place, 0] != key:
+            place = (place + 1) % len(table)
+        if table[place, 1] == 0:
+            n_groups += 1
+            table[place, 0], table[place, 1] = key, n_groups
+        groups[block] = table[place, 1] - 1
+    return n_groups
 
 
-@jit
-def _alike(signatures: Ints, counts: Ints, rows: Floats) -> None:
+@jit_in_place
+def _alike(groups: Ints, counts: Ints, sums: NDArray[np.float64], rows: Floats) -> None:
     """What the blocks are like that were made as this one was: number, weight, share of links, spread on the page."""
-    sums = np.zeros((signatures.max() + 1, 5))
     for block in range(len(rows)):
-        own = sums[signatures[block]]
+        own = sums[groups[block]]
         weight = counts[block, 0] + counts[block, 2]
         own[0] += 1
         own[1] += weight
@@ -308,15 +315,15 @@ def _alike(signatures: Ints, counts: Ints, rows: Floats) -> None:
         own[3] += counts[block, 4]
         own[4] += rows[block, 0]
     for block in range(len(rows)):
-        own, row = sums[signatures[block]], rows[block]
+        own, row = sums[groups[block]], rows[block]
         weight = max(1.0, own[1])
-        row[_ALIKE_PLACE], row[_ALIKE_PLACE + 1] = _log(own[0]), own[2] / weight
+        row[_ALIKE_PLACE], row[_ALIKE_PLACE + 1] = log_of(own[0]), own[2] / weight
         row[_ALIKE_PLACE + 2], row[_ALIKE_PLACE + 3] = own[3] / weight, own[4] / own[0]
         row[_ALIKE_PLACE + 4] = own[1] / max(1.0, np.exp2(row[_PAGE]) - 1)
         row[_ALIKE_PLACE + 5] = row[0] - own[4] / own[0]
 
 
-@jit
+@jit_in_place
 def _heading(counts: Ints, rows: Floats) -> None:
     """Phrases of the last heading, or of the last short line without a link that stands for one, and its level."""
     phrases, level = 0, 0
@@ -328,67 +335,3 @@ def _heading(counts: Ints, rows: Floats) -> None:
         for size in range(3):
             if row[_KIND + 3 + size] > 0:
                 phrases, level = counts[block, 9], size + 1
-
-
-@jit
-def _topic(data: Bytes, runs: Ints, blocks: Ints, title: Bytes, rows: Floats) -> None:
-    """How many of a block's words stand in other blocks of the best element, and of the title's words in the block.
-
-    Words are told apart by hash; two that fall together cost a little sharpness.
-    """
-    in_best, last, in_title = np.zeros(_TABLE, np.int32), np.full(_TABLE, -1, np.int32), np.zeros(_TABLE, np.bool_)
-    words = np.zeros(_TABLE, np.int32)
-    n_title = _words(title, 0, len(title), -2, last, words, 0)
-    for word in range(n_title):
-        in_title[words[word]] = True
-    for block in range(len(rows)):
-        if rows[block, _BEST] > 0:
-            n_words = 0
-            for run in range(blocks[block, 0], blocks[block, 1]):
-                n_words = _words(data, runs[run, 0], runs[run, 1], block, last, words, n_words)
-            for word in range(n_words):
-                in_best[words[word]] += 1
-    last[:] = -1
-    for block in range(len(rows)):
-        n_words, n_shared, n_titled = 0, 0, 0
-        for run in range(blocks[block, 0], blocks[block, 1]):
-            n_words = _words(data, runs[run, 0], runs[run, 1], block, last, words, n_words)
-        own = 1 if rows[block, _BEST] > 0 else 0
-        for word in range(n_words):
-            n_shared += in_best[words[word]] > own
-            n_titled += in_title[words[word]]
-        rows[block, _TOPIC] = n_shared / max(1, n_words)
-        rows[block, _TOPIC + 1] = n_titled / max(1, n_title)
-        rows[block, _TOPIC + 2] = _log(n_words)
-
-
-@jit
-def _words(
-    data: Bytes, start: int, end: int, block: int, last: NDArray[np.int32], words: NDArray[np.int32], n_words: int,
-) -> int:  # fmt: skip
-    """Put hashes of the words in data[start:end] behind words[:n_words], each once a block; pairs of CJK are words."""
-    key, letters, before = 0, 0, 0
-    for position in range(start, end + 1):
-        byte = data[position] if position < end else 32
-        found = -1
-        if 97 <= byte | 32 <= 122 or 0xC3 <= byte < 0xE2 or (byte >= 0x80 and byte < 0xC0 and letters > 0):
-            key = (key * 31 + (byte | 32)) & 0xFFFFFF
-            letters += 1
-        else:
-            if letters >= MIN_LETTERS:
-                found = key
-            key = letters = 0
-            if 0xE3 <= byte <= 0xED and position + 2 < end:
-                wide = (byte << 12) ^ (data[position + 1] << 6) ^ data[position + 2]
-                if before:
-                    found = before * 31 + wide
-                before = wide
-            elif byte < 0x80:
-                before = 0
-        if found >= 0:
-            place = (found * 2654435761 >> 11) & (_TABLE - 1)
-            if last[place] != block:
-                last[place] = block
-                words[n_words] = place
-                n_words += 1
-    return n_words

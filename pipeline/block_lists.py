@@ -57,12 +57,12 @@ def with_contents(scan: Scan, blocks: Blocks, kept: Bools) -> Bools:
     if found is None:
         return kept
     holder, items = found
-    first, last = np.flatnonzero(items)[[0, -1]].tolist()
-    if not _may_hold_text(scan, holder) or not _is_introduced(scan, blocks, kept, first, last):
+    within = _inside(scan.nodes, holder)[blocks.blocks[:, 2]]
+    first, last = np.flatnonzero(items & within)[[0, -1]].tolist()
+    if not _may_hold_text(scan, holder) or not _is_introduced(scan, blocks, kept, within, first, last):
         return kept
-    within = _inside(scan.nodes, holder)[blocks.blocks[first : last + 1, 2]]
     listed = kept.copy()
-    listed[first : last + 1] |= within
+    listed[first : last + 1] |= within[first : last + 1]
     return listed
 
 
@@ -87,8 +87,7 @@ def _items(blocks: Blocks, nodes: Ints, kept: Bools) -> tuple[int, Bools] | None
         return None
     held = np.zeros(len(nodes))
     np.add.at(held, owners[items], weights[items])
-    holder = _holder(nodes, held, HOLDER_SHARE * total)
-    return holder, items & _inside(nodes, holder)[owners]
+    return _holder(nodes, held, HOLDER_SHARE * total), items
 
 
 def _may_hold_text(scan: Scan, node: int) -> bool:
@@ -106,20 +105,22 @@ def _may_hold_text(scan: Scan, node: int) -> bool:
     return True
 
 
-def _is_introduced(scan: Scan, blocks: Blocks, kept: Bools, first: int, last: int) -> bool:
-    """Whether a heading and kept words, more than behind the list, stand before it, and it does not name the heading.
+def _is_introduced(scan: Scan, blocks: Blocks, kept: Bools, within: Bools, first: int, last: int) -> bool:
+    """Whether a heading and kept words, more than behind the list, stand before it, and nothing in it is that heading.
 
     A menu names the page that it stands on; a table of contents names others.
     """
     tags, counts = scan.nodes[blocks.blocks[:, 2], 1], blocks.counts
-    headings = np.flatnonzero((tags[:first] >= _H1) & (tags[:first] <= _H3))
-    words = kept & (2 * counts[:, 3] < counts[:, 0])
+    is_heading = (tags >= _H1) & (tags <= _H3)
+    headings = np.flatnonzero(is_heading[:first])
+    words = kept & ~is_heading & (2 * counts[:, 3] < counts[:, 0])
     before, after = counts[:first, 0][words[:first]].sum(), counts[last + 1 :, 0][kept[last + 1 :]].sum()
     if not len(headings) or not before or after > before:
         return False
-    named = _letters(scan.data, scan.runs, blocks.blocks)
-    own = named[headings]
-    return not np.isin(named[first : last + 1], own[own != 0]).any()
+    outside = headings[~within[headings]]
+    of_page = outside if len(outside) else headings[tags[headings] == tags[headings].min()]
+    letters = _letters(scan.data, scan.runs, blocks.blocks)
+    return not np.isin(letters[within & ~is_heading], letters[of_page][letters[of_page] != 0]).any()
 
 
 @jit
@@ -151,6 +152,7 @@ def _letters(data: Bytes, runs: Ints, blocks: Ints) -> Ints:
         for run in range(blocks[block, 0], blocks[block, 1]):
             for position in range(runs[run, 0], runs[run, 1]):
                 byte = int(data[position])
-                if 97 <= byte | 32 <= 122 or byte >= 0x80:
+                is_sign = byte == 0xC2 or (position > 0 and data[position - 1] == 0xC2)  # as ¶ behind a heading
+                if 97 <= byte | 32 <= 122 or (byte >= 0x80 and not is_sign):
                     hashes[block] = (hashes[block] * 1_000_003 + (byte | 32)) & 0xFFFFFFFFFFFF
     return hashes

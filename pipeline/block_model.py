@@ -7,13 +7,13 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .block_choice import choose, drop_copies
+from .block_choice import choose, drop_bars, drop_copies
 from .block_context import with_context
 from .block_features import N_FEATURES, features_of
 from .block_lists import with_contents
 from .html_blocks import Blocks
 from .html_scan import Scan
-from .text_kernels import jit
+from .text_kernels import jit_in_place
 
 __all__ = ["MODEL", "Masks", "Trees", "keep_blocks", "load_trees", "masks_of", "pick_blocks", "scores_of"]
 
@@ -24,6 +24,8 @@ _DE_BRUIJN: Final = 0x077CB531
 """A number whose 32 runs of five bits differ: times a single bit, its highest five tell which bit it was."""
 _LOWEST_BIT: Final = np.zeros(32, np.uint8)
 _LOWEST_BIT[[((_DE_BRUIJN << bit) & ALL_LEAVES) >> 27 for bit in range(32)]] = np.arange(32)
+LANES: Final = 8
+"""Blocks that go at once; their number is filled up to a multiple, as those left over would go one by one."""
 MAX_LINK_SHARE: Final = 0.5
 """Share of links up to which a block is text, on pages of which the model keeps nothing."""
 
@@ -104,9 +106,12 @@ def _shipped() -> Masks:
 
 def scores_of(rows: NDArray[np.float32], masks: Masks) -> NDArray[np.float32]:
     """Of each row of features the log odds that its block is main text."""
-    scores = np.zeros(len(rows), np.float32)
-    _sum_leaves(np.ascontiguousarray(rows.T), *masks, _LOWEST_BIT, scores)
-    return scores
+    n_padded = len(rows) + -len(rows) % LANES
+    columns = np.zeros((rows.shape[1], n_padded), np.float32)
+    columns[:, : len(rows)] = rows.T
+    scores = np.zeros(n_padded, np.float32)
+    _sum_leaves(columns, *masks, _LOWEST_BIT, np.empty(n_padded, np.uint32), scores)
+    return scores[: len(rows)]
 
 
 def keep_blocks(scan: Scan, blocks: Blocks) -> NDArray[np.bool_]:
@@ -128,20 +133,20 @@ def pick_blocks(scan: Scan, blocks: Blocks, scores: NDArray[np.float32]) -> NDAr
     if not counts[kept, 0].sum():
         kept = counts[:, 3] <= MAX_LINK_SHARE * counts[:, 0]
     kept = with_contents(scan, blocks, with_context(scan, blocks, kept))
-    return drop_copies(scan, blocks, kept)
+    return drop_bars(scan, blocks, drop_copies(scan, blocks, kept))
 
 
 Floats = NDArray[np.float32]
 
 
-@jit
+@jit_in_place
 def _sum_leaves(
     columns: Floats, features: NDArray[np.int64], thresholds: Floats, masks: NDArray[np.uint32],
-    nodes: NDArray[np.int64], leaves: Floats, lowest_bit: NDArray[np.uint8], scores: Floats,
+    nodes: NDArray[np.int64], leaves: Floats, lowest_bit: NDArray[np.uint8], left: NDArray[np.uint32],
+    scores: Floats,
 ) -> None:  # fmt: skip
     """Node by node over all blocks: a compare and a mask without a branch, so that eight blocks go at once."""
     all_leaves = np.uint32(ALL_LEAVES)
-    left = np.empty(len(scores), np.uint32)
     for tree in range(len(nodes) - 1):
         for block in range(len(scores)):
             left[block] = all_leaves

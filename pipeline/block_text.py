@@ -1,6 +1,7 @@
 """Chosen blocks of a page in, readable text out: lines, paragraphs, lists, tables and code as a reader sees them."""
 
 import re
+from functools import lru_cache
 from html import unescape
 from typing import Final
 
@@ -11,12 +12,13 @@ from .html_blocks import Blocks
 from .html_kernels import BR, CELL, LINE, NONE, PARAGRAPH, PRE, SPACE
 from .html_scan import Scan
 from .html_tables import TAG_NAMES
-from .text_kernels import jit
+from .text_kernels import jit_in_place
 
 __all__ = ["text_of"]
 
 MAX_CELL_CHARS: Final = 80
 """Characters up to which a cell of a table shares a line with the one before it; longer ones are columns of a page."""
+_LI, _TD, _TH = (TAG_NAMES.index(name) for name in ("li", "td", "th"))
 UPRIGHT_LINES: Final = 4
 """Lines of one character each from which they are taken for vertical writing."""
 
@@ -29,6 +31,8 @@ _VERTICAL_FORMS = str.maketrans(
     "︐︑︒︓︔︕︖︗︘︙︰︱︵︶︷︸︹︺︻︼︽︾︿﹀﹁﹂﹃﹄", "，、。：；！？〖〗…‥―（）｛｝〔〕【】《》〈〉「」『』"
 )
 _ANY_VERTICAL_FORM = re.compile("[︐-︙︰︱︵-﹄]")
+# What html.unescape takes for a reference.
+_REFERENCE = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)")
 
 
 def text_of(scan: Scan, blocks: Blocks, kept: NDArray[np.bool_]) -> str:
@@ -45,11 +49,26 @@ def text_of(scan: Scan, blocks: Blocks, kept: NDArray[np.bool_]) -> str:
     """
     size = int((scan.runs[:, 1] - scan.runs[:, 0]).sum()) + 16 * len(scan.runs)
     out = np.empty(size, np.uint8)
-    items = _around(scan.nodes, TAG_NAMES.index("li"), -2)
-    cells = _around(scan.nodes, TAG_NAMES.index("td"), TAG_NAMES.index("th"))
-    length = _write(scan.data, scan.runs, scan.nodes, blocks.blocks, blocks.counts, kept, items, cells, out)
-    text = unescape(out[:length].tobytes().decode("utf-8", "replace")).replace("\u00a0", " ")
+    items, cells = np.zeros((2, len(scan.nodes)), np.int64)
+    _around(scan.nodes, _LI, -2, items)
+    _around(scan.nodes, _TD, _TH, cells)
+    marked = np.zeros(len(scan.nodes), np.bool_)
+    length = _write(scan.data, scan.runs, scan.nodes, blocks.blocks, blocks.counts, kept, items, cells, marked, out)
+    text = out[:length].tobytes().decode("utf-8", "replace")
+    if "&" in text:
+        text = _REFERENCE.sub(_referred, text)
+    text = text.replace("\u00a0", " ")
     return _upright(_PERMALINK.sub("", text) if "¶" in text else text)
+
+
+def _referred(reference: re.Match[str]) -> str:
+    return _unescaped(reference[0])
+
+
+@lru_cache(maxsize=4096)
+def _unescaped(reference: str) -> str:
+    """What a character reference stands for; a few make up nearly all of them."""
+    return unescape(reference)
 
 
 def _upright(text: str) -> str:
@@ -65,17 +84,15 @@ Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
 
-@jit
-def _around(nodes: Ints, tag: int, other: int) -> Ints:
+@jit_in_place
+def _around(nodes: Ints, tag: int, other: int, found: Ints) -> None:
     """Of each element the nearest `tag` or `other` around it, or itself where it is one; 0 where there is none."""
-    found = np.zeros(len(nodes), np.int64)
     for node in range(1, len(nodes)):
         is_one = nodes[node, 1] == tag or nodes[node, 1] == other
         found[node] = node if is_one else found[nodes[node, 0]]
-    return found
 
 
-@jit
+@jit_in_place
 def _cell_gap(gap: int, one: int, other: int, nodes: Ints) -> int:
     """What parts short texts of two cells: CELL in a row, LINE between rows of a table; else the gap as it is."""
     if one == other or one == 0 or other == 0:
@@ -85,12 +102,11 @@ def _cell_gap(gap: int, one: int, other: int, nodes: Ints) -> int:
     return LINE if nodes[nodes[one, 0], 0] == nodes[nodes[other, 0], 0] else gap
 
 
-@jit
+@jit_in_place
 def _write(
     data: Bytes, runs: Ints, nodes: Ints, blocks: Ints, counts: Ints, kept: NDArray[np.bool_], items: Ints, cells: Ints,
-    out: Bytes,
+    marked: NDArray[np.bool_], out: Bytes,
 ) -> int:  # fmt: skip
-    marked = np.zeros(len(nodes), np.bool_)
     length, last, gap = 0, -2, NONE
     for block in range(len(blocks)):
         gap = max(gap, blocks[block, 3])
@@ -118,7 +134,7 @@ def _write(
     return length
 
 
-@jit
+@jit_in_place
 def _put_mark(number: int, out: Bytes, length: int) -> int:
     """`- `, or the number of an item in a numbered list and a full stop."""
     if number <= 0:
@@ -137,7 +153,7 @@ def _put_mark(number: int, out: Bytes, length: int) -> int:
     return length + 1
 
 
-@jit
+@jit_in_place
 def _put_run(data: Bytes, run: Ints, is_first: bool, start: int, out: Bytes, length: int) -> int:
     """Put a run of text behind out[start:length], the block so far."""
     if run[4] == BR and not is_first:
@@ -146,9 +162,10 @@ def _put_run(data: Bytes, run: Ints, is_first: bool, start: int, out: Bytes, len
         out[length] = 10
         length += 1
     if run[3] & PRE:
-        size = run[1] - run[0]
-        out[length : length + size] = data[run[0] : run[1]]
-        return int(length + size)
+        for position in range(run[0], run[1]):
+            out[length] = data[position]
+            length += 1
+        return length
     blank, line_end = run[3] & SPACE != 0, False
     for position in range(run[0], run[1]):
         byte = data[position]
@@ -169,12 +186,12 @@ def _put_run(data: Bytes, run: Ints, is_first: bool, start: int, out: Bytes, len
     return length
 
 
-@jit
+@jit_in_place
 def _ends_wide(out: Bytes, length: int) -> bool:
     return length >= 3 and out[length - 1] >> 6 == 2 and _is_wide(out[length - 3], out[length - 2])
 
 
-@jit
+@jit_in_place
 def _is_wide(lead: int, second: int) -> bool:
     """Whether a character of three bytes is written without spaces: kana, kanji, their marks and full-width forms."""
     return 0xE3 <= lead <= 0xE9 or (lead == 0xEF and 0xBC <= second <= 0xBD)

@@ -15,22 +15,22 @@ _NAMED = ("s3://", "s3a://", "gs://", "gcs://")
 
 
 def refuse_credentials(place: str, kind: type[SeimaiError]) -> None:
-    """Raise an error of a kind, without the address, for one that has a password, key or signature in it.
+    """Raise an error of a kind, which does not tell them, for an address with a password, key or signature in it.
 
     A user or container alone (`sftp://me@host`, `abfs://container@account`) is no secret.
 
     >>> from seimai.errors import RunError
     >>> refuse_credentials("s3://key:secret@bucket/run", RunError)
     Traceback (most recent call last):
-    seimai.errors.RunError: an address (s3://…) with a user, key or signature in it; give credentials in the \
-environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY for s3) and the address without them
+    seimai.errors.RunError: s3://…: has a user, key or signature in it; give the address without it, and credentials \
+in the environment (for s3 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)
     """
     scheme, _, rest = place.partition("://")
     before, at, _ = rest.partition("/")[0].rpartition("@")
     if (at and (":" in before or place.startswith(_NAMED))) or (rest and _SIGNED.search(rest)):
         raise kind(
-            f"an address ({scheme}://…) with a user, key or signature in it; give credentials in the environment "
-            "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY for s3) and the address without them"
+            f"{scheme}://…: has a user, key or signature in it; give the address without it, and credentials in the "
+            "environment (for s3 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
         )
 
 

@@ -7,6 +7,7 @@ from html import unescape
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from seimai.config import Section
@@ -45,8 +46,12 @@ _READING = re.compile(r"<(rtc|rt|rp)\b[^<>]*>[^<]*(?:</\1\s*>)?", re.IGNORECASE)
 _UNNESTED = (
     b"area base br col embed hr img input link meta param source track wbr p li dt dd tr td th option thead tbody"
 )
-_NAME = rb"(?!(?:" + b"|".join(_UNNESTED.split()) + rb")(?![a-z0-9]))[a-z][a-z0-9]*+[^<>]*+"
-_NESTING_TAG = re.compile(rb"<(?:(/)" + _NAME + rb">|" + _NAME + rb"(?<!/)>)", re.IGNORECASE)
+_NAME_BYTES = 7
+"""Bytes of a name that are looked at: one more than the longest above has."""
+_UNNESTED_KEYS = np.sort(np.array([int.from_bytes(name, "little") for name in _UNNESTED.split()], np.uint64))
+_LETTERS = np.array([chr(code).isalpha() and code < 128 for code in range(256)])
+_IN_NAME = np.array([code | 32 if chr(code).isalnum() and code < 128 else 0 for code in range(256)], np.uint64)
+"""Of each byte its lower case where it may stand in a name, else 0."""
 _LONG_TAG = re.compile(rb"<[a-zA-Z][^<>]{200,}")
 _QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
 _BEFORE_ATTRIBUTE = re.compile(rb"(?<![\s/])[\s/]++[^\s/=]")
@@ -129,10 +134,11 @@ def plain_text(text: str) -> Extracted:
 
 def clean_text(text: str) -> str:
     """Newlines as \\n, at most two in a row, none at the ends, no blanks before them, no controls but \\n and \\t."""
-    text = text.replace("\r\n", "\n")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
     if _RARE.search(text):
         text = text.translate(_NEWLINES).translate(_CONTROLS)
-    if text.endswith(tuple(_BLANKS)) or any(f"{blank}\n" in text for blank in _BLANKS):
+    if text.endswith(tuple(_BLANKS)) or any(blank in text and f"{blank}\n" in text for blank in _BLANKS):
         text = "\n".join(line.rstrip(_BLANKS) for line in text.split("\n"))
     if "\n\n\n" in text:
         text = _BLANK_LINES.sub("\n\n", text)
@@ -148,7 +154,7 @@ def refusal(payload: bytes, limits: ExtractConfig) -> str | None:
     >>> refusal(b"<div>" * 3000, ExtractConfig())
     'too_deep'
     """
-    n_tags = payload.count(b"<")
+    n_tags = np.count_nonzero(np.frombuffer(payload, np.uint8) == ord("<"))
     if n_tags > limits.max_nodes:
         return "too_many_nodes"
     if _has_long_tag(payload, limits.max_attributes):
@@ -182,12 +188,34 @@ def _may_have_long_tag(payload: bytes, n_bytes: int) -> bool:
 
 def _depth(payload: bytes, max_depth: int) -> int:
     """How deep elements nest, where that may be more than `max_depth`; else 0."""
-    if payload.count(b"<") - payload.count(b"</") <= max_depth:
+    codes = np.frombuffer(payload + bytes(_NAME_BYTES + 1), np.uint8)
+    opens = codes == ord("<")
+    if np.count_nonzero(opens[:-1] & (codes[1:] != ord("/"))) <= max_depth:
         return 0
-    ends = [len(slash) for slash in _NESTING_TAG.findall(payload)]
-    depths = np.cumsum(1 - 2 * np.array(ends, np.int64))
+    signs = np.flatnonzero(opens | (codes == ord(">")))
+    is_open = opens[signs]
+    tags = np.flatnonzero(is_open[:-1] & ~is_open[1:])  # from < to > without another < between
+    starts, stops = signs[tags], signs[tags + 1]
+    is_end = codes[starts + 1] == ord("/")
+    names = starts + 1 + is_end
+    nests = _LETTERS[codes[names]] & (is_end | (codes[stops - 1] != ord("/")))
+    names, is_end = names[nests], is_end[nests]
+    steps = np.where(is_end, -1, 1)[~_is_unnested(codes, names)]
+    depths = np.cumsum(steps)
     floor = np.minimum(np.minimum.accumulate(depths), 0)  # an end tag where nothing is open closes nothing
     return int((depths - floor).max(initial=0))
+
+
+def _is_unnested(codes: NDArray[np.uint8], names: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the name at each place is one of the unnested elements, in either case."""
+    keys = np.zeros(len(names), np.uint64)
+    inside = np.ones(len(names), np.bool_)
+    for place in range(_NAME_BYTES):
+        letters = _IN_NAME[codes[names + place]]
+        inside &= letters > 0
+        keys |= np.where(inside, letters, np.uint64(0)) << np.uint64(8 * place)
+    nearest = np.minimum(np.searchsorted(_UNNESTED_KEYS, keys), len(_UNNESTED_KEYS) - 1)
+    return np.equal(_UNNESTED_KEYS[nearest], keys)
 
 
 def _auto(page: str, url: str | None) -> Extracted:

@@ -6,7 +6,9 @@ from typing import Literal
 from pydantic import Field
 
 from seimai.config import Section
+from seimai.errors import ConfigError
 
+from .credentials import refuse_credentials
 from .rate import Pace
 
 __all__ = ["Access", "FetchConfig", "SelectConfig", "access_of"]
@@ -108,7 +110,9 @@ class Access:
 
 
 def access_of(fetch: FetchConfig, contact: str) -> Access:
-    """The part of the section that each request needs."""
+    """The part of the section that each request needs.  Raises ConfigError for an address with credentials in it."""
+    for address in (fetch.base, fetch.index):
+        refuse_credentials(address, ConfigError)
     place = fetch.base.split("/")[2] if "://" in fetch.base else ""
     host = place.rpartition("@")[2].split(":")[0]
     return Access(

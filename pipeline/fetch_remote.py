@@ -8,11 +8,12 @@ from typing import Any, BinaryIO, cast
 
 from seimai.errors import InputError, RunError
 
+from .credentials import without_secrets
 from .fetch_config import Access
 from .fetch_http import FetchError, Remote, copy_range, look
 from .rate import Ask, wait_for_start
 
-__all__ = ["RemoteFile", "copy_place", "filesystem_of", "look_at", "open_remote"]
+__all__ = ["RemoteFile", "copy_place", "filesystem_of", "look_at", "matches_of", "open_remote"]
 
 TAIL_BYTES = 256 << 10
 """What is read at once behind the stretch that was announced."""
@@ -66,6 +67,13 @@ def filesystem_of(place: str) -> tuple[Any, str]:
     except (ImportError, ValueError) as error:
         raise InputError(f"{place}: {error}") from None
     return filesystem, str(path)
+
+
+def matches_of(place: str) -> list[str]:
+    """The addresses that match one with wildcards, sorted.  Raises OSError."""
+    filesystem, path = filesystem_of(place)
+    found = _asked(place, lambda: filesystem.glob(path))
+    return sorted(str(filesystem.unstrip_protocol(match)) for match in found)
 
 
 class RemoteFile(io.RawIOBase):
@@ -136,7 +144,7 @@ def _granted(place: str, access: Access, call: Callable[[], Any]) -> Any:
     """One request of fsspec, with a start time where the host is limited."""
     host = place.split("/")[2] if "://" in place else ""
     if not access.limits(host):
-        return call()
+        return _asked(place, call)
     ask, pace = _asker(), access.pace
     fields = [pace.requests_per_s, pace.burst, pace.backoff_s, pace.backoff_max_s]
     last = ""
@@ -145,7 +153,7 @@ def _granted(place: str, access: Access, call: Callable[[], Any]) -> Any:
             raise RunError(stop)
         began, failed = time.monotonic(), True
         try:
-            found = call()
+            found = _asked(place, call)
             failed = False
             return found
         except FileNotFoundError:
@@ -153,11 +161,28 @@ def _granted(place: str, access: Access, call: Callable[[], Any]) -> Any:
             raise
         except PermissionError as error:
             failed = False
-            why = f"{place}: access denied ({error}); look at the credentials in the environment"
-            ask({"op": "stop", "host": host, "pace": fields, "why": why})
-            raise RunError(why) from None
+            ask({"op": "stop", "host": host, "pace": fields, "why": str(error)})
+            raise RunError(str(error)) from None
         except OSError as error:
             last = str(error)
         finally:
             ask({"op": "tell", "host": host, "pace": fields, "failed": failed, "age_s": time.monotonic() - began})
     raise FetchError(f"{place}: {last}, {access.attempts} times; try again later")
+
+
+def _asked(place: str, call: Callable[[], Any]) -> Any:
+    """What fsspec gives; what the libraries behind it raise of their own is told as an OSError.
+
+    Raises PermissionError where access is denied, or there are no credentials to ask with.
+    """
+    try:
+        return call()
+    except PermissionError as error:
+        told = without_secrets(str(error))
+    except Exception as error:
+        if not (isinstance(error, ValueError) or type(error).__module__.startswith("botocore")):
+            raise
+        told = without_secrets(" ".join(f"{type(error).__name__}: {error}".split()))
+        if "redential" not in type(error).__name__:
+            raise FetchError(f"{place}: {told}") from None
+    raise PermissionError(f"{place}: access denied ({told}); look at the credentials in the environment")

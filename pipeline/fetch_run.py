@@ -17,7 +17,7 @@ from .fetch_http import FetchError
 from .fetch_remote import look_at
 from .inputs import UNKNOWN, Source, wanted_bytes
 from .progress import Progress
-from .run import PAUSE, Engine, limiter_here
+from .run import PAUSE, Engine, Needs, limiter_here
 
 __all__ = ["Arrival", "Arrivals", "requests_noted"]
 
@@ -183,7 +183,7 @@ class Arrivals:
     def _work(self) -> None:
         """The thread: map over the archives, and put what comes where the main thread finds it."""
         try:
-            for outcome in self.engine.map(_fly, self._tasks(), priority=FIRST):
+            for outcome in self.engine.map(_fly, self._tasks(), priority=FIRST, needs=_copy):
                 source = outcome.item.source
                 with self._lock:
                     self._flying -= 1
@@ -241,6 +241,11 @@ def requests_noted(progress: Progress, stage: str, limit_per_s: float) -> Iterat
 class _Flight:
     source: Source
     task: FetchTask
+
+
+def _copy(flight: _Flight) -> Needs:
+    """A copy that a former run left whole, of which a task looks at the size."""
+    return Needs(sizes=[Path(flight.source.copy)] if flight.source.copy else [])
 
 
 def _fly(flight: _Flight) -> Fetched:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from .html_kernels import CELL, LINK
 from .html_scan import Scan
 from .html_tables import Props, phrase_words, tag_table
-from .text_kernels import jit
+from .text_kernels import int64, jit_in_place
 
 __all__ = ["Blocks", "blocks_of"]
 
@@ -56,12 +56,16 @@ _CHARS, _WORDS, _CJK, _IN_LINKS, _MARKS, _DIGITS, _LINKS, _SEPARATORS, _BREAKS, 
 _BLOCK = Props.BLOCK
 # Classes of characters.
 _OTHER, _LETTER, _WIDE, _DIGIT, _MARK, _END_MARK, _SEPARATOR = range(7)
+_ASCII: Final = np.zeros(128, np.uint8)
+_ASCII[[code for code in range(128) if chr(code).isalpha() or chr(code) == "'"]] = _LETTER
+for _kind, _signs in ((_DIGIT, b"0123456789"), (_MARK, b",;"), (_END_MARK, b".!?"), (_SEPARATOR, b"|>/")):
+    _ASCII[list(_signs)] = _kind
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
 
-@jit
+@jit_in_place
 def _count(
     data: Bytes, nodes: Ints, runs: Ints, rules: Ints, step: NDArray[np.int32], classes: Bytes, found: Ints,
     blocks: Ints, counts: Ints, sums: Ints,
@@ -99,53 +103,45 @@ def _count(
             sums[nodes[node, 0], column] += sums[node, column]
 
 
-@jit
+@jit_in_place
 def _count_run(data: Bytes, position: int, end: int, counts: Ints) -> None:
-    """Count the characters of one run, class by class."""
-    in_word = False
+    """Count the characters of one run, class by class; sums without branches, as one class follows any other."""
+    chars, words, capitals, cjk, digits, marks, separators = 0, 0, 0, 0, 0, 0, 0
+    kind, was_letter = -1, False
     while position < end:
         byte = data[position]
         if byte <= 32:
-            in_word = False
+            was_letter = False
             position += 1
             continue
-        kind, length = _character(data, position, end)
+        kind, length = (int64(_ASCII[byte]), 1) if byte < 128 and byte != 38 else _character(data, position, end)
         position += length
-        counts[_CHARS] += 1
+        is_letter = kind == _LETTER
+        chars += 1
+        words += is_letter and not was_letter
+        capitals += 65 <= byte <= 90
+        cjk += kind == _WIDE
+        digits += kind == _DIGIT
+        marks += kind == _MARK or kind == _END_MARK
+        separators += kind == _SEPARATOR
+        was_letter = is_letter
+    if chars:
         counts[_ENDS] = kind == _END_MARK
-        if kind == _LETTER:
-            counts[_WORDS] += not in_word
-            counts[_CAPITALS] += 65 <= byte <= 90
-            in_word = True
-            continue
-        in_word = False
-        if kind == _WIDE:
-            counts[_CJK] += 1
-        elif kind == _DIGIT:
-            counts[_DIGITS] += 1
-        elif kind == _MARK or kind == _END_MARK:
-            counts[_MARKS] += 1
-        elif kind == _SEPARATOR:
-            counts[_SEPARATORS] += 1
+    counts[_CHARS] += chars
+    counts[_WORDS] += words
+    counts[_CAPITALS] += capitals
+    counts[_CJK] += cjk
+    counts[_DIGITS] += digits
+    counts[_MARKS] += marks
+    counts[_SEPARATORS] += separators
 
 
-@jit
+@jit_in_place
 def _character(data: Bytes, position: int, end: int) -> tuple[int, int]:
-    """Class and length in bytes of the character or reference at `position`."""
+    """Class and length in bytes of the character outside ASCII, or of the reference, at `position`."""
     byte = data[position]
-    if byte < 128:
-        lower = byte | 32
-        if 97 <= lower <= 122 or byte == 39:
-            return _LETTER, 1
-        if 48 <= byte <= 57:
-            return _DIGIT, 1
-        if byte == 44 or byte == 59:
-            return _MARK, 1
-        if byte == 46 or byte == 33 or byte == 63:
-            return _END_MARK, 1
-        if byte == 124 or byte == 62 or byte == 47:
-            return _SEPARATOR, 1
-        return _reference(data, position, end) if byte == 38 else (_OTHER, 1)
+    if byte == 38:
+        return _reference(data, position, end)
     if byte < 0xE0:
         return (_OTHER if byte == 0xC2 else _LETTER), 2
     if byte >= 0xF0:
@@ -167,7 +163,7 @@ def _character(data: Bytes, position: int, end: int) -> tuple[int, int]:
     return (_OTHER if byte == 0xE2 else _LETTER), 3
 
 
-@jit
+@jit_in_place
 def _reference(data: Bytes, position: int, end: int) -> tuple[int, int]:
     """Class and length of the character reference at `position`; a number above 3000 (hex) stands for a wide one."""
     stop = position + 1

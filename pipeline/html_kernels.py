@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .html_tables import TAG_NAMES, Props
-from .text_kernels import jit
+from .text_kernels import jit_in_place
 
 __all__ = [
     *("BR", "CELL", "HIDDEN", "LINE", "LINK", "NONE", "PADDING", "PARAGRAPH", "PRE", "SKIP", "SPACE"),
@@ -47,7 +47,7 @@ _PARENT, _TAG, _HINTS, _FLAGS, _ITEM, _START, _SIGNATURE = range(7)
 _BLOCK, _VOID, _RAW, _SKIP, _CELL, _LINK = Props.BLOCK, Props.VOID, Props.RAW, Props.SKIP, Props.CELL, Props.LINK
 _BLANK_LINE, _PRE, _TABLE, _SCOPE, _LIST = Props.PARAGRAPH, Props.PRE, Props.TABLE, Props.SCOPE, Props.LIST
 _MARK, _IN_HEAD = Props.MARK, Props.HEAD
-_SPECIAL: Final = ("br", "p", "li", "ol", "a", "head", "body", "html", "title")
+_SPECIAL: Final = [TAG_NAMES.index(name) for name in ("br", "p", "li", "ol", "a", "head", "body", "html", "title")]
 _HIDDEN_GROUP: Final = 1 << 12
 _HASH_BITS: Final = (1 << 48) - 1
 
@@ -66,11 +66,11 @@ Bytes = NDArray[np.uint8]
 def new_state() -> Ints:
     """What the kernel remembers, before its first page."""
     state = np.zeros(_LOST + len(TAG_NAMES), np.int64)
-    state[_BR : _BR + len(_SPECIAL)] = [TAG_NAMES.index(name) for name in _SPECIAL]
+    state[_BR : _BR + len(_SPECIAL)] = _SPECIAL
     return state
 
 
-@jit
+@jit_in_place
 def scan(
     data: Bytes, keys: NDArray[np.uint64], rules: Ints, step: NDArray[np.int32], classes: Bytes, found: Ints,
     state: Ints, nodes: Ints, runs: Ints, marks: Ints,
@@ -104,7 +104,7 @@ def scan(
     _flush(data, text, end, rules, state, nodes, runs)
 
 
-@jit
+@jit_in_place
 def _name(data: Bytes, position: int) -> tuple[np.uint64, int]:
     """The first eight bytes of a name in lower case as one number, and where the name ends."""
     key = np.uint64(0)
@@ -120,7 +120,7 @@ def _name(data: Bytes, position: int) -> tuple[np.uint64, int]:
         position += 1
 
 
-@jit
+@jit_in_place
 def _number(key: np.uint64, keys: NDArray[np.uint64]) -> int:
     low, high = 0, len(keys)
     while low < high:
@@ -132,7 +132,7 @@ def _number(key: np.uint64, keys: NDArray[np.uint64]) -> int:
     return low if low < len(keys) and keys[low] == key else -1
 
 
-@jit
+@jit_in_place
 def _hint_groups(data: Bytes, start: int, end: int, step: NDArray[np.int32], classes: Bytes, found: Ints) -> int:
     """Groups of hint words in an attribute's value, whose ends are edges of words."""
     state = step[0, 1]
@@ -148,7 +148,7 @@ def _hint_groups(data: Bytes, start: int, end: int, step: NDArray[np.int32], cla
     return int(groups | (0 if was_edge else found[step[state, 1]]))
 
 
-@jit
+@jit_in_place
 def _value(data: Bytes, position: int, end: int) -> tuple[int, int, int]:
     """Bounds of the attribute's value that begins at `position` with its =, and where to go on; empty without one."""
     while position < end and data[position] <= 32:
@@ -170,7 +170,7 @@ def _value(data: Bytes, position: int, end: int) -> tuple[int, int, int]:
     return position, stop, stop
 
 
-@jit
+@jit_in_place
 def _attributes(
     data: Bytes, position: int, end: int, step: NDArray[np.int32], classes: Bytes, found: Ints,
 ) -> tuple[int, int, bool, int]:  # fmt: skip
@@ -198,7 +198,7 @@ def _attributes(
     return end, groups, hidden, signature
 
 
-@jit
+@jit_in_place
 def _end_of_comment(data: Bytes, position: int, end: int) -> int:
     """Behind the comment, declaration or instruction that begins at `position`."""
     if data[position + 1] == 33 and data[position + 2] == 45 and data[position + 3] == 45:  # !--
@@ -210,7 +210,7 @@ def _end_of_comment(data: Bytes, position: int, end: int) -> int:
     return min(position + 1, end)
 
 
-@jit
+@jit_in_place
 def _end_of_raw(data: Bytes, position: int, end: int, key: np.uint64) -> int:
     """Where the end tag of that name begins; -1 where there is none."""
     while position < end:
@@ -220,7 +220,7 @@ def _end_of_raw(data: Bytes, position: int, end: int, key: np.uint64) -> int:
     return -1
 
 
-@jit
+@jit_in_place
 def _flush(data: Bytes, start: int, end: int, rules: Ints, state: Ints, nodes: Ints, runs: Ints) -> None:
     """Keep data[start:end] as a run, unless it is white space or stands where no text is shown."""
     if start >= end:
@@ -248,14 +248,14 @@ def _flush(data: Bytes, start: int, end: int, rules: Ints, state: Ints, nodes: I
     state[_BREAK] = state[_SPACE] = 0
 
 
-@jit
+@jit_in_place
 def _break(props: int, state: Ints) -> None:
     level = PARAGRAPH if props & _BLANK_LINE else CELL if props & _CELL else LINE
     state[_BREAK] = max(state[_BREAK], level)
     state[_SPACE] = 0
 
 
-@jit
+@jit_in_place
 def _close(depth: int, rules: Ints, state: Ints, nodes: Ints) -> None:
     """Close the element at `depth` and all inside it."""
     while state[_DEPTH] >= depth:
@@ -265,7 +265,7 @@ def _close(depth: int, rules: Ints, state: Ints, nodes: Ints) -> None:
         state[_DEPTH] -= 1
 
 
-@jit
+@jit_in_place
 def _nearest(tag: int, other: int, stops: int, rules: Ints, state: Ints, nodes: Ints) -> int:
     """Depth of the nearest open `tag` or `other`; 0 where an element with a property of `stops` comes first.
 
@@ -281,7 +281,7 @@ def _nearest(tag: int, other: int, stops: int, rules: Ints, state: Ints, nodes: 
     return 0
 
 
-@jit
+@jit_in_place
 def _start_tag(
     data: Bytes, position: int, end: int, keys: NDArray[np.uint64], rules: Ints, step: NDArray[np.int32],
     classes: Bytes, found: Ints, state: Ints, nodes: Ints, marks: Ints,
@@ -318,7 +318,7 @@ def _start_tag(
     return position
 
 
-@jit
+@jit_in_place
 def _skip_raw(data: Bytes, position: int, end: int, key: np.uint64, tag: int, state: Ints, marks: Ints) -> int:
     """Behind an element whose content is no text; behind its start tag where the element has no end."""
     if state[_LOST + tag]:
@@ -332,7 +332,7 @@ def _skip_raw(data: Bytes, position: int, end: int, key: np.uint64, tag: int, st
     return stop
 
 
-@jit
+@jit_in_place
 def _mark(tag: int, start: int, stop: int, state: Ints, marks: Ints) -> None:
     mark = state[N_MARKS]
     marks[mark, 0], marks[mark, 1], marks[mark, 2] = tag, start, stop
@@ -340,7 +340,7 @@ def _mark(tag: int, start: int, stop: int, state: Ints, marks: Ints) -> None:
     state[N_MARKS] += 1
 
 
-@jit
+@jit_in_place
 def _open(
     tag: int, start: int, hints: int, hidden: bool, signature: int, rules: Ints, state: Ints, nodes: Ints,
     marks: Ints,
@@ -371,7 +371,7 @@ def _open(
     state[_STACK + state[_DEPTH]] = node
 
 
-@jit
+@jit_in_place
 def _end_tag(
     data: Bytes, position: int, end: int, keys: NDArray[np.uint64], rules: Ints, state: Ints, nodes: Ints,
 ) -> int:  # fmt: skip

@@ -15,10 +15,11 @@ from seimai.config import Section
 from seimai.errors import InputError
 
 from .coalesce import Member
+from .credentials import refuse_credentials
 from .fetch_config import Access, FetchConfig, access_of
 from .fetch_http import FetchError
 from .fetch_list import chosen, is_list, list_address, listed_places, months
-from .fetch_remote import filesystem_of, look_at, open_remote
+from .fetch_remote import filesystem_of, look_at, matches_of, open_remote
 from .rows import FieldsConfig, row_kind
 
 __all__ = [
@@ -134,6 +135,8 @@ def find_sources(config: InputConfig, names: Sequence[str] = (), fetch: FetchCon
         raise InputError("no input: give --input PATH_OR_GLOB or [input] paths in the config")
     access = access_of(fetch, config.contact)
     found: dict[str, Source] = {}
+    for name in wanted:
+        refuse_credentials(name, InputError)
     wanted = [each for name in wanted for each in months(name)]
     places = [(place, is_list(name)) for name in wanted for place in _named(name, access, fetch)]
     keys = (source_key(place, config.root) for place, _ in places)
@@ -207,10 +210,12 @@ def _expand(name: str) -> list[str]:
     if "://" in name:
         if name.startswith(("http://", "https://")):
             return [name]
-        filesystem, path = filesystem_of(name)
-        if not glob.has_magic(path):
+        if not glob.has_magic(filesystem_of(name)[1]):
             return [name]
-        matches = sorted(str(filesystem.unstrip_protocol(match)) for match in filesystem.glob(path))
+        try:
+            matches = matches_of(name)
+        except OSError as error:
+            raise _unreached(name, error) from None
     elif glob.has_magic(name) and not os.path.exists(name):
         matches = sorted(match for match in glob.glob(name, recursive=True) if os.path.isfile(match))
     else:
@@ -271,13 +276,18 @@ def _local_stat(place: str) -> tuple[int, str]:
 def _remote_stat(place: str, access: Access) -> tuple[int, str]:
     try:
         remote = look_at(place, access)
-    except FetchError as error:
-        raise InputError(str(error)) from None
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise InputError(f"{place}: cannot be reached: {error}; check the address and the network") from None
+        raise _unreached(place, error) from None
     return remote.size, f"{remote.size} {remote.tag}"
+
+
+def _unreached(place: str, error: OSError) -> InputError:
+    """What to say of an address that did not answer."""
+    if isinstance(error, FetchError | PermissionError):
+        return InputError(str(error))
+    return InputError(f"{place}: cannot be reached: {error}; check the address and the network")
 
 
 def _same(a: Source, b: Source) -> bool:

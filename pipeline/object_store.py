@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ BACKOFF_S = 1.0
 """Pauses double, to half a minute in all; the libraries of s3 try again themselves meanwhile, for some minutes."""
 THREADS = 16
 """Requests of one process at a time."""
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 class StoreError(RunError):
@@ -36,12 +38,12 @@ class StoreError(RunError):
 
 
 def is_url(place: str) -> bool:
-    """Whether a place is an fsspec URL and no path.
+    """Whether a place is meant as an fsspec URL and not as a path.
 
-    >>> is_url("s3://bucket/run"), is_url("runs/first")
-    (True, False)
+    >>> is_url("s3://bucket/run"), is_url("s3:/bucket/run"), is_url("runs/first")
+    (True, True, False)
     """
-    return "://" in place
+    return bool(_URL.match(place))
 
 
 @lru_cache(maxsize=8)
@@ -60,6 +62,8 @@ class ObjectStore:
         import fsspec
 
         refuse_credentials(url, RunError)
+        if not re.match(r"[^/]+://[^/]*/*[^/]", url):
+            raise RunError(f"{url}: names no place; write an address as s3://bucket/folder")
         self.url = url.rstrip("/")
         try:
             self._files, path = fsspec.core.url_to_fs(self.url)
@@ -70,6 +74,8 @@ class ObjectStore:
         self._root, self._attempts = str(path).rstrip("/"), first_attempts
         if hasattr(self._files, "auto_mkdir"):
             self._files.auto_mkdir = True
+        # s3fs asks for the size before it reads, to read large objects in pieces; what we read so is small.
+        self._small = {"max_concurrency": 1} if "s3" in self._files.protocol else {}
 
     def put(self, path: Path, name: str) -> None:
         """Put a file there; other readers see all of it or, of an atomic store, what was there before."""
@@ -107,8 +113,8 @@ class ObjectStore:
         self._tried(name, lambda: self._files.get_file(self._at(name), str(path)))
 
     def read(self, name: str) -> bytes:
-        """All bytes of an object.  Raises FileNotFoundError."""
-        return bytes(self._tried(name, lambda: self._files.cat_file(self._at(name))))
+        """All bytes of a small object.  Raises FileNotFoundError."""
+        return bytes(self._tried(name, lambda: self._files.cat_file(self._at(name), **self._small)))
 
     def digest(self, name: str) -> tuple[int, str]:
         """Bytes and SHA-256 of an object, read in pieces.  Raises FileNotFoundError."""
@@ -187,7 +193,10 @@ class ObjectStore:
             else:
                 self._attempts = ATTEMPTS
                 return found
-        raise StoreError(f"{self.url}/{name}: {last}, {attempts} times; type the same command again to go on")
+        place = f"{self.url}/{name}".rstrip("/")
+        if attempts < ATTEMPTS:
+            raise StoreError(f"{place}: {last}; look at the address and the network")
+        raise StoreError(f"{place}: {last}, {attempts} times; type the same command again to go on")
 
     def _judged(self, error: Exception) -> str:
         """What went wrong, in a line; raises where another attempt cannot help."""

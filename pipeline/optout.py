@@ -49,9 +49,16 @@ _CREATIVE_COMMONS = re.compile(
 _BEFORE_REL_VALUE = re.compile(r"rel\s*=\s*[\"']?\Z")
 _LICENCE_LINK = re.compile(r"<(?:[aA]|[lL][iI][nN][kK])\b[^<>]*?\brel\s*=\s*[\"']?license\b[^<>]*", re.IGNORECASE)
 _FOOTER = re.compile(r"<footer\b|<[a-z]+\s[^<>]*?\b(?:id|class)\s*=\s*[\"']?[^\"'<>]*foot", re.IGNORECASE)
-_BAN = re.compile(
-    r"禁無断(?:転載|複製|使用)|転載(?:を|は|厳)?(?:固く|一切)?(?:厳)?禁(?:止|じ)"
-    r"|無断(?:での)?(?:転載|複製|転用|使用|利用|引用|複写|掲載|コピー)[^。<\n]{0,30}?(?:禁|お断り|おことわり|ご遠慮|厳禁|認めま)"
+# Each with its rarest sign: one sign is found ten times as fast as two, and these as any pattern that begins otherwise.
+_BANS = (
+    ("断", re.compile(r"禁無断(?:転載|複製|使用)")),
+    ("転", re.compile(r"転載(?:を|は|厳)?(?:固く|一切)?(?:厳)?禁(?:止|じ)")),
+    (
+        "断",
+        re.compile(
+            r"無断(?:での)?(?:転載|複製|転用|使用|利用|引用|複写|掲載|コピー)[^。<\n]{0,30}?(?:禁|お断り|おことわり|ご遠慮|厳禁|認めま)"
+        ),
+    ),
 )
 
 
@@ -100,10 +107,7 @@ licence_place=None, no_reuse=True)
         tdm_reserved=any(name == "tdm-reservation" and content.strip() == "1" for name, content in metas),
         licence=licence,
         licence_place=place,
-        # Single characters are found ten times as fast as pairs.
-        no_reuse=("断" in page or "転" in page)
-        and ("転載" in page or "無断" in page)
-        and _BAN.search(page) is not None,
+        no_reuse=_forbids_reuse(page),
     )
 
 
@@ -177,6 +181,10 @@ def _published(metas: list[tuple[str, str]], tags: list[tuple[str, dict[str, str
         if found and 1 <= int(found[2]) <= 12 and 1 <= int(found[3]) <= 31:
             return "-".join(found.groups())
     return None
+
+
+def _forbids_reuse(page: str) -> bool:
+    return any(sign in page and ban.search(page) is not None for sign, ban in _BANS)
 
 
 def _licence(page: str, head_chars: int) -> tuple[str | None, str | None]:

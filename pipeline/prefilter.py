@@ -43,7 +43,7 @@ def may_be_japanese(body: bytes, http_charset: str | None) -> bool:
     # A single byte is found many times as fast as two, and most pages have neither of these.
     if (b"\x1b" in body and b"\x1b$" in body) or b"\0" in head or body.startswith(_WIDE_MARKS):
         return True
-    if b"&#" in body and _at_least(_REFERENCE, body, MIN_KANA):
+    if _at_least(_REFERENCE, body, MIN_KANA):
         return True
     if body.isascii():
         return False

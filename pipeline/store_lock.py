@@ -34,9 +34,13 @@ class Lease:
         self._store, self._stop = store, threading.Event()
 
     def check(self) -> None:
-        """Raise RunError when somebody else took the run over."""
+        """Raise RunError when somebody else was seen to have taken the run over."""
         if self.lost:
             raise _taken(self._store)
+
+    def look(self) -> None:
+        """The same, by a look at the store: a driver that slept for a minute has seen nothing yet."""
+        still_held(self._store, self.owner)
 
     def _beat(self, held: dict[str, Any]) -> None:
         while not self._stop.wait(BEAT_S):

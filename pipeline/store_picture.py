@@ -144,7 +144,7 @@ class Picture:
         self._held.check()
         with self._lock:
             if self._vouched and not any((self.root / name).exists() for name in NAMES):
-                self._store.remove(reversed(NAMES))
+                self._remove(reversed(NAMES))
                 self._vouched = False
                 self._settled_s = -SETTLE_EVERY_S
             if time.monotonic() - self._settled_s < SETTLE_EVERY_S:
@@ -152,7 +152,7 @@ class Picture:
             for folder in _SETTLED:
                 self._put_changed(f"{folder}/" if folder else "", _entries(self.root / folder)[0])
             gone = [name for name in self._work if not (self.root / name).exists()]
-            self._store.remove(gone)
+            self._remove(gone)
             self._work.difference_update(gone)
             self._settled_s = time.monotonic()
 
@@ -162,16 +162,15 @@ class Picture:
 
     def push(self) -> None:
         """Make the store what the picture is, manifest last.  Raises RunError for an object lost meanwhile."""
-        self._held.check()
         with self._lock:
-            self._store.remove(reversed(NAMES))
+            self._remove(reversed(NAMES))
             self._vouched = False
             waiting = [""]
             while waiting:
                 folder = waiting.pop()
                 prefix = f"{folder}/" if folder else ""
                 waiting += [prefix + name for name in self._push(folder, prefix)]
-            self._held.check()
+            self._held.look()
             for name in NAMES:
                 self._store.put(self.root / name, name)
 
@@ -181,7 +180,7 @@ class Picture:
         here, near = _entries(self.root / folder)
         changed = self._put_changed(prefix, here)
         gone = [name for name in there if name not in here and prefix + name not in (*NAMES, LOCK)]
-        self._store.remove(prefix + name for name in gone)
+        self._remove(prefix + name for name in gone)
         for name, n_bytes in here.items():
             if name not in changed and there.get(name) != n_bytes:
                 raise RunError(f"{self._store.url}/{prefix}{name}: was changed or lost; type the same command again")
@@ -191,6 +190,8 @@ class Picture:
         """Put the files of a folder that the driver wrote since they were last put."""
         times = {name: (self.root / prefix / name).stat().st_mtime_ns for name in names}
         changed = {name: time_ns for name, time_ns in times.items() if time_ns not in (_IN_STORE_NS, _BOTH_NS)}
+        if changed:
+            self._held.look()
         for _ in side_by_side(lambda name: self._store.put(self.root / prefix / name, prefix + name), sorted(changed)):
             pass
         for name, time_ns in changed.items():
@@ -198,6 +199,13 @@ class Picture:
             if path.stat().st_mtime_ns == time_ns:  # else it was written again meanwhile
                 os.utime(path, ns=(_BOTH_NS, _BOTH_NS))
         return set(changed)
+
+    def _remove(self, names: Iterable[str]) -> None:
+        """Remove objects, if this run is still ours."""
+        gone = list(names)
+        if gone:
+            self._held.look()
+            self._store.remove(gone)
 
     def _given(self, path: Path) -> Given:
         """A file of the picture, as a task gets it."""

@@ -85,7 +85,7 @@ class _StoreEngine(Engine):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(OSError):  # a cluster that is gone has no copies
+        with suppress(OSError, RuntimeError):  # a cluster that is gone has no copies
             self._engine.each_worker(forget_copies)
         self._engine.__exit__(kind, error, trace)
 

@@ -83,7 +83,7 @@ class Copies:
             copy = self._known.get((name, n_bytes, sha256))
             if copy is not None:
                 self._known.move_to_end((name, n_bytes, sha256))
-                os.link(copy.path, target)
+                _link(copy.path, target)
                 return
         for _ in range(READS):
             try:
@@ -100,7 +100,7 @@ class Copies:
         """Keep a file that is, or will be, in the store under that name, for tasks to come."""
         copy = self.folder / f"copy-{secrets.token_hex(8)}"
         with self._lock:
-            os.link(path, copy)
+            _link(path, copy)
             old = self._known.pop((name, n_bytes, sha256), None)
             if old is not None:
                 self._drop(old)
@@ -112,6 +112,14 @@ class Copies:
     def _drop(self, copy: _Copy) -> None:
         copy.path.unlink(missing_ok=True)
         self._used -= copy.n_bytes
+
+
+def _link(path: Path, other: Path) -> None:
+    """Another name for a file; a copy, where the file system has no hard links."""
+    try:
+        os.link(path, other)
+    except OSError:
+        shutil.copyfile(path, other)
 
 
 @lru_cache(maxsize=4)

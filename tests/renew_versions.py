@@ -22,8 +22,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "charset": ("charset.py", "charset_japanese.py", "charset_labels.py", "charset_score.py"),
     "extract": (
         *("extract.py", "html_tables.py", "html_kernels.py", "html_scan.py", "html_blocks.py", "text_kernels.py"),
-        *("block_features.py", "block_containers.py", "block_model.py", "block_model.npz", "block_choice.py"),
-        "block_text.py",
+        *("block_features.py", "block_topic.py", "block_containers.py", "block_model.py", "block_model.npz"),
+        *("block_choice.py", "block_context.py", "block_lists.py", "block_text.py"),
     ),
     "optout": ("optout.py",),
     "sandbox": ("sandbox.py", "sandbox_child.py"),

@@ -1,39 +1,53 @@
-"""An S3 server (moto's) in this process that fails on demand: with 503 as a store under load does, before it acts."""
+"""An S3 server (moto's) in this process that fails on demand: refuses, loses its answer, cuts it, has no room left."""
 
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["KEY", "SECRET", "S3Server", "s3_server"]
+__all__ = ["CUT", "FULL", "KEY", "LOST", "REFUSED", "SECRET", "Fails", "S3Server", "s3_server"]
 
 KEY, SECRET = "AKIASEIMAITESTKEY000", "a-very-secret-test-value"
-_SLOW_DOWN = (
-    b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
-)
+
+REFUSED, LOST, CUT, FULL = "refused", "lost", "cut", "full"
+"""Faults: 503 before anything is done; the same after it was done; half of the answer, then the line is dead; 507."""
+_ANSWERS = {
+    REFUSED: ("503 Slow Down", "SlowDown", "Please reduce your request rate."),
+    LOST: ("503 Slow Down", "SlowDown", "Please reduce your request rate."),
+    FULL: ("507 Insufficient Storage", "XMinioStorageFull", "Storage backend has reached its minimum free space."),
+}
+
+Fails = Callable[[int, str, str], str]
+"""The fault of a request (number, method, path); empty: none."""
 
 
 class S3Server:
-    """What was asked of the server, and `fails`: whether it refuses a request (number, method, path)."""
+    """What was asked of the server, and `fails`: how it fails a request."""
 
     def __init__(self, app: Any) -> None:
         self._app, self._lock = app, threading.Lock()
         self.asked: list[tuple[str, str]] = []
-        self.fails: Callable[[int, str, str], bool] = _never
+        self.fails: Fails = _never
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request (WSGI)."""
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         with self._lock:
             self.asked.append((method, path))
-            fails = self.fails(len(self.asked), method, path)
-        if fails:
+            fault = self.fails(len(self.asked), method, path)
+        if fault in ("", CUT):
+            answer: Iterable[bytes] = self._app(environ, start)
+            return answer if not fault else _half(answer, environ["werkzeug.socket"])
+        if fault == LOST:
+            b"".join(self._app(environ, lambda *told: None))
+        else:
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            start("503 Slow Down", [("Content-Type", "application/xml"), ("Content-Length", str(len(_SLOW_DOWN)))])
-            return [_SLOW_DOWN]
-        answer: Iterable[bytes] = self._app(environ, start)
-        return answer
+        status, code, message = _ANSWERS[fault]
+        body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+        start(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+        return [body]
 
     def asked_to(self, *methods: str) -> list[str]:
         """Paths of the requests of some methods."""
@@ -46,18 +60,25 @@ class S3Server:
             self.fails = _never
 
 
-def _never(number: int, method: str, path: str) -> bool:
-    return False
+def _never(number: int, method: str, path: str) -> str:
+    return ""
+
+
+def _half(answer: Iterable[bytes], line: socket.socket) -> Iterator[bytes]:
+    """Half of an answer, then the line is dead."""
+    body = b"".join(answer)
+    yield body[: len(body) // 2]
+    line.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
     """A server with an empty bucket `seimai`; its address and who may use it stand in the environment, as for users."""
     import fsspec
-    from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-    from werkzeug.serving import make_server
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import WSGIRequestHandler, make_server
 
-    class Quiet(MotoRequestHandler):  # type: ignore[misc]
+    class Quiet(WSGIRequestHandler):
         def log(self, type: str, message: str, *args: Any) -> None:
             """Nothing is printed."""
 

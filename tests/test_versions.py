@@ -62,6 +62,8 @@ ENGINE = {
     ),
     *("index_build", "index_query", "rebuild", "recipe", "run_diff", "run_facts"),
     *("quality_report", "quality_train"),
+    *("credentials", "needs", "object_store", "run_folder"),
+    *("store_lock", "store_picture", "store_run", "store_scratch", "store_task", "store_verify"),
     *("dedup_eval", "duplicates", "overlap_kernels", "pair_quality"),
     *("__init__", "audit", "barriers", "finish", "inputs", "job", "manifest", "order", "progress", "report", "run"),
     *("cleaning", "settings", "signal_config", "signal_docs", "sorted_files", "stages", "state", "writing"),

@@ -10,7 +10,9 @@ __all__ = ["verify", "verify_place"]
 
 def verify_place(place: str) -> tuple[int, int]:
     """`verify` of a directory, or of a run at an fsspec URL."""
-    if "://" in place:
+    from seimai.pipeline.object_store import is_url
+
+    if is_url(place):
         from seimai.pipeline.store_verify import verify_at
 
         return verify_at(place)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seimai.pipeline.block_choice import CHANGE_COST, THRESHOLD, choose, drop_copies, with_headings
+from seimai.pipeline.block_choice import CHANGE_COST, MAX_BAR, THRESHOLD, choose, drop_bars, drop_copies
 from seimai.pipeline.extract import extract_text
 from seimai.pipeline.html_blocks import blocks_of
 from seimai.pipeline.html_scan import scan_page
@@ -47,23 +47,6 @@ def test_no_other_choice_is_worth_more(scores: list[float]) -> None:
 )
 def test_what_stands_between_texts_is_text_and_what_stands_alone_is_not(scores: list[float], kept: list[bool]) -> None:
     assert choose(np.array(scores, np.float32)).tolist() == kept
-
-
-@pytest.mark.parametrize(
-    ("page", "kept", "expected"),
-    [
-        ("<h2>a</h2><p>text", [0, 1], [1, 1]),
-        ("<h2>a</h2><p>text", [0, 0], [0, 0]),
-        ("<h1>a</h1><p>text", [0, 1], [0, 1]),
-        ("<h2><a href=/>a</a></h2><p>text", [0, 1], [0, 1]),
-        ("<h3>a</h3><p>by me<p>text", [0, 0, 1], [0, 0, 1]),
-        ("<h2>a</h2><h4>b</h4><p>text<h5>c</h5>", [0, 0, 1, 0], [1, 1, 1, 0]),
-        ("", [], []),
-    ],
-)
-def test_headings_stand_before_their_text(page: str, kept: list[int], expected: list[int]) -> None:
-    scan = scan_page(page.encode())
-    assert with_headings(scan, blocks_of(scan), np.array(kept, np.bool_)).tolist() == [bool(one) for one in expected]
 
 
 def without_copies(page: str) -> list[bool]:
@@ -125,3 +108,36 @@ def test_copies_are_found_in_linear_time(unit: str) -> None:
     started = time.process_time()
     without_copies(unit * 4_000)
     assert time.process_time() - started < 3.0
+
+
+def without_bars(page: str) -> str:
+    """Of each block 1 where it stays, 0 where it is dropped as a part of a bar."""
+    scan = scan_page(page.encode())
+    blocks = blocks_of(scan)
+    return "".join(map(str, drop_bars(scan, blocks, np.ones(len(blocks.blocks), np.bool_)).astype(int)))
+
+
+BAR = "<div><a href=/1>Back</a></div><div><a href=/>Top</a></div><div><a href=/3>Next</a></div>"
+OTHER = "<div><a href=/7>Before</a></div><div><a href=/>Top</a></div><div><a href=/9>Behind</a></div>"
+HALF = "<div><a href=/7>Before</a></div><div><a href=/>Top</a></div><div><a href=/3>Next</a></div>"
+
+
+@pytest.mark.parametrize(
+    ("page", "kept"),
+    [
+        (f"{BAR}<p>text{BAR}", "0001000"),
+        (f"{BAR}<p>text", "1111"),
+        (f"{BAR}<p>text{OTHER}", "1111111"),  # one of three is no bar
+        (f"{BAR}<p>text{HALF}", "0001000"),
+        (f"{BAR}<p>text<p><a href=/>link</a><p>text{BAR}", "000111000"),
+        (f"{BAR}{BAR}", "111111"),  # nothing but links
+        (f"{BAR}<ul><li><a href=/a>Chapter</a></ul><p>text{BAR}", "00011000"),  # made otherwise
+        (f"<p>title{BAR}<p>text{BAR}", "11111111"),
+        ("<p>text", "1"),
+        ("", ""),
+        ("<p><a href=/1>Back</a> of the mill<p>text<p><a href=/1>Back</a> of the mill", "111"),
+        (f"{BAR * MAX_BAR}<p>text{BAR * MAX_BAR}", "1" * (6 * MAX_BAR + 1)),  # a list
+    ],
+)
+def test_a_bar_of_links_at_both_ends_goes(page: str, kept: str) -> None:
+    assert without_bars(page) == kept

@@ -1,5 +1,7 @@
 """Text of chosen blocks: white space, lines, lists, tables, code and vertical writing, as a reader would see them."""
 
+import html
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -64,3 +66,14 @@ def test_no_character_is_lost_or_made_up(pieces: list[str]) -> None:
     letters = [character for character in whole_text(page) if character in "a米&"]
     wanted = [piece[0] for piece in pieces if piece in ("a", "米", "&amp;")]
     assert letters == wanted
+
+
+@given(st.lists(st.sampled_from(["&", "#", "x", "3042", ";", "amp", "lt", "not", "in", "gt", ".", "あ", "a" * 33])))
+def test_references_are_those_of_html(pieces: list[str]) -> None:
+    written = "x" + "".join(pieces) + "x"
+    assert whole_text(f"<p>{written}") == html.unescape(written)
+
+
+def test_vertical_forms_may_come_as_references() -> None:
+    assert whole_text("<p>&#xFE41;米&#65090;&#x3042;") == "「米」あ"
+    assert whole_text("<p>﹀と︶") == "〉と）"

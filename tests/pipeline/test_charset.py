@@ -186,6 +186,13 @@ def test_a_header_may_lie_by_any_label(label: str) -> None:
         assert decode_html(page(encode(TEXTS["plain"]), None), label).text.count(TEXTS["plain"]) == 1
 
 
+def test_damaged_katakana_of_utf8_are_not_taken_for_hiragana_of_shift_jis() -> None:
+    page = ("<p>" + "タダチッテトドナニネノハバ" * 9).encode()
+    assert decode_html(page[:40] + b"\xff" + page[40:], None).charset == "utf-8"
+    read = decode_html("<p>ひらがなばかりの文".encode("cp932"), None)
+    assert (read.charset, read.source) == ("shift_jis", "detector")
+
+
 def test_a_damaged_utf8_page_under_a_lying_header_is_still_utf8() -> None:
     raw = page("データベースサーバーのアップデート".encode() * 20, None).replace("ベ".encode(), b"\xff", 1)
     assert decode_html(raw, "iso-8859-1").charset == "utf-8"

@@ -5,11 +5,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from numba.core.errors import NumbaError
+from numpy.typing import NDArray
 
 from seimai.pipeline import find_pii, identify_language, minhash, signals
-from seimai.pipeline.text_kernels import as_strings
+from seimai.pipeline.text_kernels import as_strings, jit_in_place
 
 TEXTS = ["精米の話です。", None, ""]
 
@@ -64,3 +67,21 @@ def test_everything_else_is_refused(given: str, told: str) -> None:
     for function in functions:
         with pytest.raises(TypeError, match=told):
             function(given)
+
+
+def test_a_kernel_in_place_makes_no_arrays() -> None:
+    doubled = np.arange(3)
+
+    @jit_in_place
+    def double(numbers: NDArray[np.int64]) -> None:
+        for row in numbers.reshape(-1, 1):
+            row[0] *= 2
+
+    @jit_in_place
+    def first_of_copy(numbers: NDArray[np.int64]) -> int:
+        return int(numbers.copy()[0])
+
+    double(doubled)
+    assert doubled.tolist() == [0, 2, 4]
+    with pytest.raises(NumbaError, match="NRT required"):
+        first_of_copy(doubled)

@@ -450,6 +450,26 @@ def test_real_archives(real_warcs: Path, name: str, part_bytes: int) -> None:
     assert not any(one.faults for one in readers)
 
 
+LINES = [
+    *("X-A: one", "X-A: two words", "X-A:none", "X-A:  two", "X-A: end ", "X-A:", "X-A: ", "X-A: a: b", "X-A\t: tab"),
+    *("x_a: b", "X-A: é", " folded", "no colon", "WARC-Truncated: length", "Content-Length: 3", "content-length: 03"),
+]
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=4), st.binary(max_size=9), st.sampled_from(["1.0", "1.1", "0.18"]))
+def test_headers_are_read_as_fastwarc_reads_them(lines: list[str], body: bytes, written_as: str) -> None:
+    data = record(1, body, headers=lines).replace(b"WARC/1.0", f"WARC/{written_as}".encode(), 1)
+    peer = []
+    try:
+        for one in ArchiveIterator(io.BytesIO(data), parse_http=False):
+            peer.append(({name.lower(): value for name, value in one.headers}, one.reader.read()))
+    except OSError:
+        return
+    found = list(reader(archive([data])))
+    if len(peer) == 1 and written_as != "0.18":
+        assert [(one.headers, one.content) for one in found] == peer
+
+
 @pytest.mark.parametrize(
     "name", ["cc_main_2020-34_16pages.warc.gz", "damaged_nonchunked.warc.gz", "warcio_chunked.warc"]
 )
