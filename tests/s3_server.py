@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -92,6 +93,8 @@ def s3_server() -> Iterator[S3Server]:
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)
     try:
+        reset = urllib.request.Request(f"{given['AWS_ENDPOINT_URL']}/moto-api/reset", method="POST")
+        urllib.request.urlopen(reset).close()  # moto keeps buckets as long as the process lives
         fsspec.filesystem("s3", skip_instance_cache=True).mkdir("seimai")
         yield served
     finally:

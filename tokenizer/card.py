@@ -21,7 +21,9 @@ def model_card(
     vocabulary: Vocabulary, manifest: Mapping[str, Any], to: str, evaluation: Mapping[str, Any] | None = None
 ) -> str:
     """Markdown: what it is, what it was made of (hashes), the settings, and `evaluation` (rows of `tokenizer eval`)."""
-    kind = "Unigram" if vocabulary.scores is not None else "byte-level BPE"
+    model = manifest.get("settings", {}).get("model")
+    scored = "Unigram for the fewest tokens" if model == "fewest" else "Unigram"
+    kind = scored if vocabulary.scores is not None else "byte-level BPE"
     counts = manifest.get("counts", {})
     facts = {
         "fingerprint": vocabulary.fingerprint,

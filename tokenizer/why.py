@@ -18,13 +18,15 @@ from .counts import FILE, load_counts_manifest
 from .encoder import Encoder
 from .report import Text, read_texts
 from .token_table import Vocabulary
+from .viterbi import best_tokens, joined, trie_of
 
 __all__ = ["Why", "merge_tree", "why"]
 
 PRETOKENS, EXAMPLES, HOSTS = 12, 5, 8
 AROUND = 24
-"""Characters shown on either side of an example."""
+"""Characters shown on either side of the token."""
 MAX_WORD_BYTES = 511
+"""Of the pre-tokens that are merged again; a Unigram's may be as long as a line."""
 Table = tuple[str, list[str], list[tuple[Any, ...]]]
 
 
@@ -107,7 +109,8 @@ def _from_counts(data: bytes, number: int, encoder: Encoder, counts: Path) -> li
     with pq.ParquetFile(counts / FILE) as file:
         table = file.read()
     near = table.filter(pc.match_substring(table["pretoken"], data))
-    near = near.filter(pc.less_equal(pc.binary_length(near["pretoken"]), MAX_WORD_BYTES))
+    if encoder.vocabulary.scores is None:
+        near = near.filter(pc.less_equal(pc.binary_length(near["pretoken"]), MAX_WORD_BYTES))
     uses = _uses(near["pretoken"].to_pylist(), number, encoder)
     held = near.append_column("uses", pa.array(uses, pa.int64())).filter(pa.array(uses > 0))
     if not len(held):
@@ -120,7 +123,7 @@ def _from_counts(data: bytes, number: int, encoder: Encoder, counts: Path) -> li
     totals += [(name.removeprefix("count_"), pc.sum(pc.multiply(held["uses"], held[name])).as_py()) for name in langs]
     top = held.append_column("weight", weight).sort_by([("weight", "descending"), ("pretoken", "ascending")])
     rows = [
-        (row["pretoken"].decode(errors="replace"), row["count"], row["n_documents"], row["n_hosts"])
+        (_clipped(row["pretoken"], data), row["count"], row["n_documents"], row["n_hosts"])
         for row in top.slice(0, PRETOKENS).to_pylist()
     ]
     return [
@@ -134,12 +137,26 @@ def _uses(words: list[bytes], number: int, encoder: Encoder) -> np.ndarray[Any, 
     vocabulary = encoder.vocabulary
     if not words:
         return np.zeros(0, np.int64)
-    if vocabulary.scores is not None:
-        return np.array([int((encoder.ids([word.decode()])[0] == number).sum()) for word in words])
-    offsets = np.concatenate([[0], np.cumsum([len(word) for word in words])]).astype(np.int64)
-    tokens, sizes = token_words(np.frombuffer(b"".join(words), np.uint8), offsets, vocabulary)
-    ids = tokens if vocabulary.ids is None else vocabulary.ids[tokens]
+    data, offsets = joined(tuple(words))
+    if vocabulary.scores is None:
+        tokens, sizes = token_words(data, offsets, vocabulary)
+        ids = tokens if vocabulary.ids is None else vocabulary.ids[tokens]
+    else:
+        trie = trie_of(vocabulary.tokens[: vocabulary.n_ordinary], vocabulary.scores)
+        ids, sizes = best_tokens(data, offsets, trie)
     return np.bincount(np.repeat(np.arange(len(words)), sizes), ids == number, len(words)).astype(np.int64)
+
+
+def _clipped(pretoken: bytes, token: bytes) -> str:
+    """The pre-token, of a long one what stands around the token; ends of lines as ↵.
+
+    >>> _clipped(b"x" * 99 + b"abc\\n", b"abc")
+    '…xxxxxxxxxxxxxxxxxxxxxxxxabc↵'
+    """
+    before, found, behind = pretoken.decode(errors="replace").partition(token.decode(errors="replace"))
+    left = "…" + before[-AROUND:] if len(before) > AROUND else before
+    right = behind[:AROUND] + "…" if len(behind) > AROUND else behind
+    return f"{left}{found}{right}".replace("\n", "↵")
 
 
 def _from_texts(data: bytes, number: int, encoder: Encoder, texts: Sequence[Text]) -> list[Table]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.s3_server import KEY, SECRET, s3_server
 
 from seimai.config import apply_overrides, parse_config
 from seimai.errors import InputError
@@ -20,26 +21,12 @@ from seimai.pipeline.settings import RunConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
-KEY, SECRET = "AKIASEIMAITESTKEY000", "a-very-secret-test-value"
-
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[str]:
     """A server with an empty bucket; who may use it stands in the environment only."""
-    import fsspec
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", KEY)
-        patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        fsspec.filesystem("s3").mkdir("seimai")
+    with s3_server():
         yield "s3://seimai"
-    server.stop()
 
 
 def put(place: str, data: bytes) -> None:

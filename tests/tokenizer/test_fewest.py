@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from seimai.errors import ConfigError
 from seimai.tokenizer import fewest
+from seimai.tokenizer.base import open_base
 from seimai.tokenizer.bpe import learn_merges
+from seimai.tokenizer.count_job import count_sources
 from seimai.tokenizer.count_sample import CountSettings
 from seimai.tokenizer.counts import count, flat_counts
 from seimai.tokenizer.cut import cut_unreached
@@ -21,12 +23,17 @@ from seimai.tokenizer.encoder import Encoder
 from seimai.tokenizer.evaluate import evaluate
 from seimai.tokenizer.export import export_tokenizer
 from seimai.tokenizer.fewest import FewestPieces, learn_fewest
+from seimai.tokenizer.gguf_tokenizer import gguf_tokenizer
+from seimai.tokenizer.judged import open_judged
 from seimai.tokenizer.merge_kernels import encode_words, rank_table
+from seimai.tokenizer.report import Text, judge
+from seimai.tokenizer.sources import open_sources
 from seimai.tokenizer.split import split_pattern
 from seimai.tokenizer.token_table import Vocabulary
 from seimai.tokenizer.train import TrainSettings, train_tokenizer
 from seimai.tokenizer.viterbi import best_tokens, joined, trie_of
 from seimai.tokenizer.vocabulary import engine, load
+from seimai.tokenizer.why import why
 
 FEWEST = TrainSettings(model="fewest")
 LINES = CountSettings(split="lines")
@@ -164,6 +171,40 @@ def test_a_tokenizer_like_any_other(directory: Path, source: Path, tmp_path: Pat
         export_tokenizer(directory, tmp_path / "tiktoken", "tiktoken")
     with pytest.raises(ConfigError, match="this Unigram scores bytes"):
         export_tokenizer(directory, tmp_path / "sentencepiece", "sentencepiece")
+    assert "Unigram for the fewest tokens, trained by Seimai" in (tmp_path / "hf" / "README.md").read_text()
+    with pytest.raises(ConfigError, match="a Unigram has no merges to add to"):
+        open_base(directory)
+    exported = tmp_path / "hf" / "tokenizer.json"
+    with pytest.raises(ConfigError, match="its model is Unigram"):
+        open_base(exported)
+    with pytest.raises(ConfigError, match="the tokenizer is Unigram; give --ids-only"):
+        gguf_tokenizer(json.loads(exported.read_text(encoding="utf-8")), 2048, [text])
+
+
+def test_an_export_is_judged_like_the_tokenizer(directory: Path, texts: dict[str, list[str]], tmp_path: Path) -> None:
+    export_tokenizer(directory, tmp_path / "hf", "hf")
+    chosen = [Text(str(n), "ja", "articles", str(n), text) for n, text in enumerate(texts["ja"][:9])]
+    judged = [open_judged(directory, "ours"), open_judged(tmp_path / "hf" / "tokenizer.json", "exported")]
+    report = judge(judged, chosen, time_it=False)
+    ours, theirs = ({**row, "tokenizer": ""} for row in report["rows"] if row["domain"] == "all")
+    assert ours == theirs
+    assert ours["round_trip_failures"] == 0
+
+
+def test_why_counts_in_whole_lines(directory: Path, source: Path, texts: dict[str, list[str]], tmp_path: Path) -> None:
+    """Lines are longer than what merges are counted in again; what is shown of them is what stands around the token."""
+    count_sources(open_sources(source), tmp_path / "counts", CountSettings(split="lines", host_cap=0))
+    encoder, train = Encoder(directory), [text for n, text in enumerate(texts["ja"] + texts["en"]) if n % 10]
+    assert max(len(line.encode()) for text in train for line in text.splitlines()) > 511
+    number = encoder.vocabulary.tokens.index("ます。".encode())
+    found = why(f"#{number}", directory, counts=tmp_path / "counts", source=[source])
+    tables: dict[str, list[Any]] = {title: rows for title, _, rows in found.tables}
+    uses = sum(int((ids == number).sum()) for ids in encoder.ids(train))
+    assert uses > 20
+    assert dict(tables["In the counts"])["count"] == dict(tables["In the text"])["uses"] == uses
+    shown = [row[0] for row in tables["Pre-tokens that hold it"]]
+    assert all("ます。" in each and "\n" not in each and len(each) <= 53 for each in shown)
+    assert any(each.startswith("…") for each in shown)
 
 
 def test_other_splits_and_sizes(source: Path, tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 import base64
 import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +102,22 @@ def test_the_worst_document_few_hosts_and_cases(report: Report, tokenizer: Path)
     assert bounds["recall"] == 1.0
     assert 0.3 < bounds["precision"] < 0.9
     assert {r["tokenizer"] for r in report["speed"]} == {"ours", "bytes"}
+
+
+def test_speed_is_that_of_new_text(bytes_only: Judged, aligned: list[Text]) -> None:
+    """A tokenizer that needs 5 ms of CPU for a text that it does not remember."""
+    seen: set[str] = set()
+
+    def encode(texts: Sequence[str]) -> list[Any]:
+        until = time.process_time() + 0.005 * len({*texts} - seen)
+        while time.process_time() < until:
+            continue
+        seen.update(texts)
+        return bytes_only.encode(texts)
+
+    rows = judge([replace(bytes_only, encode=encode)], aligned)["speed"]
+    assert [row["lang"] for row in rows] == ["en", "ja"]
+    assert all(row["encode_again_mb_s"] > 2 * row["encode_mb_s"] for row in rows)
 
 
 def test_an_interval_of_groups_is_wider_than_one_of_documents() -> None:
