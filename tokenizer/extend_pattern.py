@@ -2,9 +2,10 @@
 
 Japanese phrases are tried first, and what the old pattern wrote can no longer enter a kana or kanji: a class that could
 match one is narrowed, look-aheads see what they saw. All these are letters, which old patterns take in runs of any
-length; so the rest of a run ends where it ended, and no cut moves that does not stand beside one. Punctuation stays
-with the old pattern, which counts and joins it in many ways. No look-behind and no set subtraction, so that Oniguruma,
-fancy-regex and Python read it alike.
+length; so the rest of a run ends where it ended, and no cut is new that does not stand beside one, its marks included.
+(A cut of o200k between a letter without case and a capital may be gone behind a phrase, for it depends on how the run
+began.) Punctuation stays with the old pattern, which counts and joins it in many ways. No look-behind and no set
+subtraction, so that Oniguruma, fancy-regex and Python read it alike.
 """
 
 from functools import cache
@@ -79,7 +80,7 @@ def combined_pattern(old: str) -> str:
     kanji, hiragana, katakana = (character_class(table) for table in LETTERS)
     tail = f"{hiragana}{{0,{PHRASE_RUN}}}"
     phrase = f"{kanji}{{1,{PHRASE_RUN}}}{tail}|{hiragana}{{1,{2 * PHRASE_RUN}}}|{katakana}{{1,{PHRASE_RUN}}}{tail}"
-    return f"{character_class(OPENERS)}?(?:{phrase})|{_narrowed(old)}"
+    return f"{character_class(OPENERS)}?(?:{phrase}){_ending(old)}|{_narrowed(old)}"
 
 
 def _table(*tables: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -106,9 +107,46 @@ def _narrowed(pattern: str) -> str:
             depth -= 1
         end = _atom_end(pattern, at)
         atom = pattern[at:end]
-        found.append(atom if ahead else _without_japanese(atom))
+        narrow = atom if ahead else _without_japanese(atom)
+        if narrow != atom and pattern.startswith("+", end):
+            # A run that would have begun with a Japanese letter is there, and empty: "한B" before "の" is one piece in
+            # o200k, whose last class takes no B. No match is empty: where such a letter stands a phrase is tried first.
+            last = _run_end(pattern, end)
+            found.append(f"(?:{narrow}{pattern[end:last]}|(?={character_class(*LETTERS)}))")
+            end = last
+        else:
+            found.append(narrow)
         at = end
     return "".join(found)
+
+
+def _ending(pattern: str) -> str:
+    """What the old pattern lets a run of letters end with: in o200k the marks on a kana and "'s" are of its piece."""
+    import regex
+
+    marks, endings = "", []
+    at, depth, begins = 0, 0, -1
+    while at <= len(pattern):
+        if begins >= 0 and depth == 0 and pattern[at : at + 1] in ("", "|"):
+            endings.append(pattern[begins:at])
+            begins = -1
+        if at == len(pattern):
+            break
+        depth += (pattern[at] == "(") - (pattern[at] == ")")
+        end = _atom_end(pattern, at)
+        atom = pattern[at:end]
+        if depth == 0 and pattern.startswith("+", end) and _without_japanese(atom) != atom:
+            marks = marks or (r"\p{M}*" if regex.fullmatch(atom, "\u0301") else "")
+            begins = end = _run_end(pattern, end)
+        at = end
+    # What goes on with letters is left to the old pattern: a phrase ends where kana and kanji do.
+    plain = [ending for ending in dict.fromkeys(endings) if ending and _narrowed(ending) == ending]
+    return marks + (f"(?:{'|'.join(plain)})?" if plain else "")
+
+
+def _run_end(pattern: str, at: int) -> int:
+    """Behind a `+` and what makes it possessive or lazy."""
+    return at + 1 + pattern.startswith(("+", "?"), at + 1)
 
 
 def _atom_end(pattern: str, at: int) -> int:
