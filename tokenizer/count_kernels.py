@@ -10,6 +10,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from seimai.pipeline.text_kernels import jit_in_place
+
 __all__ = ["Pairs", "Types", "add_tokens", "capped_sums", "empty_pairs", "empty_types", "type_rows"]
 
 Array = NDArray[Any]
@@ -56,7 +58,7 @@ def empty_pairs() -> Pairs:
     return Pairs(np.zeros(2 * FIRST_ROWS, np.int32), np.zeros((FIRST_ROWS, 5), np.int64))
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def _hash(data: Array, first: int, last: int) -> Any:
     """63 bits, FNV-1a with its upper bits folded in."""
     code = FNV_OFFSET
@@ -90,7 +92,7 @@ def _with_room_types(types: Types, n_rows: int, room: int, n_bytes: int) -> Type
     return Types(slots, offsets, data)
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def _spread(key: Any) -> Any:
     return np.int64((np.uint64(key) * MIX) >> np.uint64(32))
 
@@ -112,7 +114,7 @@ def _with_room_pairs(pairs: Pairs, n_rows: int, room: int) -> Pairs:
     return Pairs(slots, rows)
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def _type_row(types: Types, n_types: int, data: Array, first: int, last: int) -> int:
     """Row of the pre-token data[first:last], a new one (`n_types`) where it was never seen."""
     code = _hash(data, first, last)
@@ -130,13 +132,14 @@ def _type_row(types: Types, n_types: int, data: Array, first: int, last: int) ->
                     return int(row)
         at = (at + 1) & mask
     start = types.offsets[n_types]
-    types.data[start : start + last - first] = data[first:last]
+    for i in range(last - first):
+        types.data[start + i] = data[first + i]
     types.offsets[n_types + 1] = start + last - first
     types.slots[at] = (code >> 32 << 32) | (n_types + 1)
     return n_types
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def _pair_row(pairs: Pairs, n_pairs: int, key: int) -> int:
     """Row of a pair, a new one (`n_pairs`) where it was never seen."""
     mask = len(pairs.slots) - 1
@@ -151,7 +154,7 @@ def _pair_row(pairs: Pairs, n_pairs: int, key: int) -> int:
     return n_pairs
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def _add_text(
     types: Types, pairs: Pairs, n_types: int, n_pairs: int, data: Array, lengths: Array, number: int, owner: int,
     limit: int,

@@ -11,6 +11,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from seimai.pipeline.text_kernels import jit_in_place
+
 from .merge_pairs import Tokens, allowed
 from .words import Words, with_blocks
 
@@ -69,13 +71,13 @@ def _first_merges(
     return merges[:done].copy(), starts[-1], starts, tokens.missing[:known].copy(), tokens.chars[:known].copy()
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def _add(sums: Array, a: Any, b: Any, weight: int, places: int) -> None:
     sums[a, b, 0] += weight
     sums[a, b, 1] += places
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def _commonest(sums: Array, n_tokens: int, tokens: Tokens, max_chars: int) -> tuple[int, int]:
     """The pair with the largest sum that may be merged, of equals the one with the smallest ids."""
     first, second, most = 0, 0, np.int64(-1)
@@ -86,7 +88,7 @@ def _commonest(sums: Array, n_tokens: int, tokens: Tokens, max_chars: int) -> tu
     return first, second
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def _replace(symbols: Array, starts: Array, counts: Array, a: Any, b: Any, new: int, sums: Array) -> None:
     """Write `new` for a, b from left to right, closing the gaps that this leaves; `sums` and `starts` follow."""
     gap, end = symbols[0], 0

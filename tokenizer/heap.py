@@ -2,8 +2,9 @@
 
 from typing import Any
 
-import numba
 from numpy.typing import NDArray
+
+from seimai.pipeline.text_kernels import jit_in_place
 
 __all__ = ["pop", "push"]
 
@@ -11,13 +12,13 @@ Array = NDArray[Any]
 """Shape (room, 2), int64: count and slot; `keys` holds the pair of each slot."""
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def _before(heap: Array, i: int, count: int, slot: int, keys: Array) -> bool:
     """Heap order: the larger count, among equals the smaller pair of ids."""
     return bool(heap[i, 0] > count or (heap[i, 0] == count and keys[heap[i, 1]] < keys[slot]))
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def push(heap: Array, size: int, count: int, slot: int, keys: Array) -> int:
     """Add an entry and return the new size; the heap has room for it.
 
@@ -32,13 +33,13 @@ def push(heap: Array, size: int, count: int, slot: int, keys: Array) -> int:
         parent = (child - 1) >> 1
         if _before(heap, parent, count, slot, keys):
             break
-        heap[child] = heap[parent]
+        heap[child, 0], heap[child, 1] = heap[parent, 0], heap[parent, 1]
         child = parent
     heap[child, 0], heap[child, 1] = count, slot
     return size + 1
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def pop(heap: Array, size: int, keys: Array) -> int:
     """Take the top (read it before) and return the new size."""
     size -= 1
@@ -50,7 +51,7 @@ def pop(heap: Array, size: int, keys: Array) -> int:
             child = right
         if not _before(heap, child, count, slot, keys):
             break
-        heap[parent] = heap[child]
+        heap[parent, 0], heap[parent, 1] = heap[child, 0], heap[child, 1]
         parent, child = child, 2 * child + 1
     heap[parent, 0], heap[parent, 1] = count, slot
     return size

@@ -15,6 +15,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from seimai.pipeline.text_kernels import jit_in_place
+
 from .heap import pop, push
 from .merge_pairs import (
     CONTINUATION,
@@ -60,7 +62,7 @@ def _heap_of(pairs: Pairs, n_slots: int) -> Array:
     return heap
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def _add(sums: Sums, n_touched: int, token: int, weight: int) -> int:
     if sums.places[token] == 0:
         sums.touched[n_touched] = token
@@ -70,7 +72,7 @@ def _add(sums: Sums, n_touched: int, token: int, weight: int) -> int:
     return n_touched
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def _join(
     words: Words, lengths: Array, a: int, b: int, new: int, places: Array, left: Sums, right: Sums, found: Array
 ) -> tuple[int, int, int]:
@@ -98,7 +100,7 @@ def _join(
     return n_found, n_left, n_right
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def _key(token: int, neighbour: int, on_right: bool) -> int:
     """The pair of a token with its neighbour on that side."""
     if on_right:
@@ -106,7 +108,7 @@ def _key(token: int, neighbour: int, on_right: bool) -> int:
     return int((np.int64(neighbour) << ID_BITS) | token)
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def _settle(
     pairs: Pairs, sums: Sums, n_touched: int, part: int, new: int, on_right: bool, twice: Array, tokens: Tokens,
     limits: Array, state: Array, heap: Array,
@@ -134,7 +136,7 @@ def _settle(
         state[0], state[1], state[2] = slot + 1, start + size, push(heap, state[2], weight, slot, pairs.keys)
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def _write_places(pool: Array, places: Array, found: Array, gap: int, lengths: Array, left: Sums, right: Sums) -> None:
     """Put each place behind the others of its pair."""
     for i in range(len(places)):
@@ -147,7 +149,7 @@ def _write_places(pool: Array, places: Array, found: Array, gap: int, lengths: A
             right.places[y] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def _forget(sums: Sums, n_touched: int) -> None:
     for i in range(n_touched):
         sums.places[sums.touched[i]] = 0

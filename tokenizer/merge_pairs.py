@@ -6,6 +6,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from seimai.pipeline.text_kernels import jit_in_place
+
 from .words import Words
 
 __all__ = [
@@ -67,7 +69,7 @@ class Pairs(NamedTuple):
     """Places of all pairs, slot after slot, int32."""
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def allowed(a: Any, b: Any, tokens: Tokens, max_chars: int) -> bool:
     """Whole characters join whole ones, an unfinished one its next byte, and the token is not too long."""
     if tokens.chars[a] + tokens.chars[b] > max_chars:
@@ -77,7 +79,7 @@ def allowed(a: Any, b: Any, tokens: Tokens, max_chars: int) -> bool:
     return bool(tokens.missing[a] > 0 and tokens.missing[b] < 0 and tokens.missing[a] + tokens.missing[b] >= 0)
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def probe(pairs: Pairs, key: int) -> int:
     """Where the key stands in the table, or the empty field where it would."""
     mask = len(pairs.table) - 1
@@ -99,7 +101,7 @@ def _empty_pairs(n_slots: Any, n_places: Any) -> Pairs:
     )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def list_pair(pairs: Pairs, slot: int, key: Any, total: int, start: Any, size: int) -> None:
     pairs.keys[slot], pairs.totals[slot], pairs.starts[slot], pairs.sizes[slot] = key, total, start, size
     pairs.table[probe(pairs, key)] = slot

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seimai.errors import ConfigError
+from seimai.pipeline.text_kernels import jit_in_place
 
 from .cut import Pieces
 from .vocabulary import BYTE_ORDER
@@ -67,7 +68,7 @@ def with_blocks(symbols: Array, group_starts: Array, group_counts: Array) -> Wor
     return Words(symbols, group_starts, group_counts, block_group)
 
 
-@numba.njit(cache=True, nogil=True)
+@jit_in_place
 def weight_at(words: Words, place: int) -> int:
     """How often the word at that position is seen."""
     group = words.block_group[place >> BLOCK_BITS]

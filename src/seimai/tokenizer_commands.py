@@ -68,11 +68,12 @@ def _reading(
         str, typer.Option(help="Address of a running Dask scheduler, for example tcp://10.0.0.1:8786.")
     ] = "",
 ) -> Reading:
-    from seimai.tokenizer.memory import collect_seldom, leave_pandas_out, return_freed_memory
+    from seimai.tokenizer.memory import collect_seldom, leave_pandas_out, leave_scipy_out, return_freed_memory
 
     return_freed_memory()
     collect_seldom()
     leave_pandas_out()
+    leave_scipy_out()
     from seimai.pipeline.run import Engine
     from seimai.tokenizer.count_sample import CountSettings, read_balance
     from seimai.tokenizer.sources import HeldOut

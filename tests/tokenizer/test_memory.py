@@ -58,6 +58,23 @@ assert pandas.DataFrame
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_numba_finds_no_scipy_and_others_still_do() -> None:
+    pytest.importorskip("scipy", reason="nothing to leave out")
+    code = """
+import sys
+from seimai.tokenizer.memory import leave_scipy_out
+leave_scipy_out()
+leave_scipy_out()
+import numpy as np
+from seimai.tokenizer.heap import push
+assert push(np.zeros((3, 2), np.int64), 0, 4, 0, np.array([70])) == 1
+assert "scipy" not in sys.modules
+import scipy.linalg
+assert scipy.linalg.inv
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_no_kernel_has_an_array_as_a_default() -> None:
     """Numba knows such a default by its identity: the kernel would be compiled again in every process."""
     import importlib
