@@ -2,9 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from .count_map import OTHER
 from .count_merge import cut_ranges
 from .count_sample import DEFAULTS, Amount, CountSettings, amounts, thresholds, weights
 from .count_table import weighted, write_table
-from .count_tasks import Plan, Slice, Span, count_slice, done, merge_span, survey_slice
+from .count_tasks import Plan, Slice, Span, Whole, count_slice, count_whole, done, merge_span, survey_slice
 from .counts import FILE, FORMAT, is_counts, load_counts_manifest
 from .sources import PartMap, Shard, slices
 
@@ -32,6 +33,9 @@ VERSION = 1
 MAX_LANGS = 15
 """Languages with a column of their own, those with the most bytes; the rest is counted together as `other`."""
 MAX_HOST_CAP = 1 << 20
+IN_MEMORY_BYTES = 1 << 25
+"""Text up to which a source is counted in one go, its runs in memory (some 2 bytes a byte of text, 8 at worst): what
+was lost by a kill is counted again in seconds."""
 RANGES = "arrow"
 """Kind of the files of merged ranges, part of their fingerprints."""
 WORK_FOLDERS = ("survey", "runs", "merged", "state")
@@ -62,6 +66,7 @@ def count_sources(
     *,
     part_map: PartMap = map,
     progress: Progress | None = None,
+    in_memory_bytes: int = IN_MEMORY_BYTES,
 ) -> CountSummary:
     """Count the pre-tokens of the training documents into `out/counts.parquet`, with `out/manifest.json`.
 
@@ -80,7 +85,7 @@ def count_sources(
     with lock(out) as owner:
         (out / "manifest.json").unlink(missing_ok=True)
         job = _Job(out.absolute(), owner, sorted(shards, key=_place), settings, part_map, progress or Silent())
-        job.run(origin)
+        job.run(origin, in_memory_bytes)
     return replace(_summary(load_counts_manifest(out)), reused=False)
 
 
@@ -95,7 +100,7 @@ class _Job:
     part_map: PartMap
     progress: Progress
 
-    def run(self, origin: dict[str, Any]) -> None:
+    def run(self, origin: dict[str, Any], in_memory_bytes: int) -> None:
         pattern = self.settings.pattern
         plan = Plan(self.out, self.owner, pattern, self.settings.seed, self.settings.host_cap, self.settings.analyser)
         items = self._slices()
@@ -109,10 +114,17 @@ class _Job:
             [VERSION, pattern, plan.seed, plan.host_cap, plan.langs, plan.below, *([analyser] if analyser else [])]
         )
         items = [replace(item, mark=fingerprint([item.mark, mark])) for item in items]
+        if sum(amount.bytes for amount in found.values()) <= in_memory_bytes:
+            whole = Whole("00000", tuple(items), fingerprint([mark, RANGES, *(item.mark for item in items)]))
+            self._do("whole", count_whole, [whole], plan)
+            marker = self._marker("whole", whole.part)
+            self._finish(plan, [marker.tally["counted"]], {whole.part: marker.tally}, found, origin)
+            return
         self._do("count", count_slice, items, plan)
         spans = self._spans(items, mark)
         self._do("merge", merge_span, spans, plan)
-        self._finish(plan, [item.part for item in items], [span.part for span in spans], found, origin)
+        counted = [self._marker("count", item.part).tally for item in items]
+        self._finish(plan, counted, {s.part: self._marker("merge", s.part).tally for s in spans}, found, origin)
 
     def _slices(self) -> list[Slice]:
         """Slices of all sources, named by the order of the files' digests."""
@@ -122,7 +134,7 @@ class _Job:
             for piece in slices(shard)
         ]
 
-    def _do(self, stage: str, work: Callable[..., str], items: Sequence[Slice | Span], plan: Plan) -> None:
+    def _do(self, stage: str, work: Callable[..., str], items: Sequence[Slice | Span | Whole], plan: Plan) -> None:
         """Whatever of a stage is not there yet."""
         missing = [item for item in items if done(plan, stage, item.part, item.mark) is None]
         self.progress.begin(stage, len(items))
@@ -159,29 +171,30 @@ class _Job:
     def _finish(
         self,
         plan: Plan,
-        parts: Sequence[str],
-        spans: Sequence[str],
+        counted: Sequence[dict[str, Any]],
+        merged: Mapping[str, dict[str, Any]],
         found: Mapping[str, Amount],
         origin: dict[str, Any],
     ) -> None:
-        """Write the table and the manifest, then remove what led to them."""
-        merged = [self._marker("merge", span).tally for span in spans]
-        mass = {lang: sum(tally["mass"][lang] for tally in merged) for lang in plan.langs}
-        largest = max((tally["largest"] for tally in merged), default=0)
+        """Write the table and the manifest, then remove what led to them.
+
+        `counted`: what was counted, in parts; `merged`: what is said of the files of merged ranges, by their names.
+        """
+        mass = {lang: sum(tally["mass"][lang] for tally in merged.values()) for lang in plan.langs}
+        largest = max(tally["largest"] for tally in merged.values())
         of_each, bits = dict.fromkeys(plan.langs, 1), 0
         if not self.settings.balance.natural:
             of_each, bits = weights(mass, self._parts(found, plan.langs), largest)
         path = self.out / FILE
-        tables = (_range_read(self.out / f"merged/{span}.arrow") for span in spans)
+        tables = chain.from_iterable(_range_read(self.out / f"merged/{name}.arrow") for name in merged)
         n_pretokens = write_table(path, (weighted(table, of_each, bits) for table in tables))
-        tallies = [self._marker("count", part).tally for part in parts]
         manifest = {
             "format": FORMAT,
             "fingerprint": fingerprint(origin),
             **origin,
             "n_pretokens": n_pretokens,
             "sources": {lang: {"documents": of.documents, "bytes": of.bytes} for lang, of in found.items()},
-            "sample": {lang: _added([tally[lang] for tally in tallies]) for lang in plan.langs},
+            "sample": {lang: _added([tally[lang] for tally in counted]) for lang in plan.langs},
             "thresholds": {lang: f"{below:017x}" for lang, below in plan.below},
             "weights": {lang: weight / (1 << bits) for lang, weight in of_each.items()},
             "files": [{"path": FILE, "bytes": path.stat().st_size, "sha256": sha256_file(path)}],
@@ -203,9 +216,11 @@ def _read(path: Path) -> pa.Table:
         return file.read()
 
 
-def _range_read(path: Path) -> pa.Table:
+def _range_read(path: Path) -> Iterator[pa.Table]:
     with pa.OSFile(str(path)) as file:
-        return pa.ipc.open_file(file).read_all()
+        reader = pa.ipc.open_file(file)
+        for number in range(reader.num_record_batches):
+            yield pa.Table.from_batches([reader.get_batch(number)])
 
 
 def _check(settings: CountSettings) -> None:

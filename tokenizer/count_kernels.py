@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seimai.pipeline.text_kernels import jit_in_place
 
-__all__ = ["Pairs", "Types", "add_tokens", "capped_sums", "empty_pairs", "empty_types", "type_rows"]
+__all__ = ["Pairs", "Types", "add_tokens", "capped_sums", "empty_pairs", "empty_types", "rows_by_type", "type_rows"]
 
 Array = NDArray[Any]
 FIRST_ROWS = 1 << 16
@@ -205,6 +205,23 @@ def add_tokens(
             )
             place, first = place + n_read, first + len(own)
     return types, pairs, n_types, n_pairs
+
+
+@numba.njit(cache=True, nogil=True)
+def rows_by_type(rows: Array, order: Array) -> tuple[Array, Array]:
+    """The rows of pairs in the order of their types, and where each type's begin; `order` has every type once."""
+    starts, ends = np.zeros(len(order) + 1, np.int64), np.zeros(len(order), np.int64)
+    for row in range(len(rows)):
+        ends[rows[row, KEY] >> 32] += 1
+    for rank in range(len(order)):
+        starts[rank + 1] = starts[rank] + ends[order[rank]]
+        ends[order[rank]] = starts[rank]
+    by = np.empty(len(rows), np.int64)
+    for row in range(len(rows)):
+        kind = rows[row, KEY] >> 32
+        by[ends[kind]] = row
+        ends[kind] += 1
+    return by, starts
 
 
 @numba.njit(cache=True, nogil=True)

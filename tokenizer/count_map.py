@@ -9,9 +9,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from .analyser import cut_by_words
-from .count_kernels import COUNT, DOCUMENTS, KEY, add_tokens, empty_pairs, empty_types
+from .count_kernels import COUNT, DOCUMENTS, KEY, add_tokens, empty_pairs, empty_types, rows_by_type
 from .count_sample import ALL, keys
 from .count_split import Cut, cut_long, cutter
+from .pretoken_order import sorted_rows
 
 __all__ = ["NO_HOST", "OTHER", "RUN", "choose", "count_runs"]
 
@@ -105,20 +106,16 @@ class _Sums:
         """The sums as a table of the schema RUN; the hash tables are gone with it."""
         offsets, data, rows = self.types.offsets[: self.n_types + 1], self.types.data, self.pairs.rows[: self.n_pairs]
         del self.types, self.pairs
-        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data[: offsets[-1]])]
-        pretokens = pa.LargeBinaryArray.from_buffers(pa.large_binary(), self.n_types, buffers)
-        order = pc.sort_indices(pretokens)
-        ranks = np.empty(self.n_types, np.int32)
-        ranks[order.to_numpy()] = np.arange(self.n_types)
-        types = ranks[rows[:, KEY] >> 32]
-        by = np.argsort(types, kind="stable")
+        order = sorted_rows(data, offsets)
+        by, starts = rows_by_type(rows, order)
         hosts, langs = self._owner_columns()
         owners = rows[by, KEY] & 0xFFFFFFFF
         columns = (hosts[owners], langs[owners], rows[by, COUNT], rows[by, DOCUMENTS])
         entries = pa.StructArray.from_arrays([pa.array(column) for column in columns], fields=list(ENTRY))
-        starts = np.concatenate(([0], np.cumsum(np.bincount(types, minlength=self.n_types))))
-        lists = pa.LargeListArray.from_arrays(pa.array(starts, pa.int64()), entries)
-        return pa.table([pretokens.take(order), lists], schema=RUN)
+        lists = pa.LargeListArray.from_arrays(pa.array(starts), entries)
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data[: offsets[-1]])]
+        pretokens = pa.LargeBinaryArray.from_buffers(pa.large_binary(), self.n_types, buffers)
+        return pa.table([pretokens.take(pa.array(order)), lists], schema=RUN)
 
     def _owner_columns(self) -> tuple[NDArray[np.uint64], NDArray[np.uint16]]:
         hosts = [NO_HOST if host is None else _host_key(host) for host, _ in self.owners]

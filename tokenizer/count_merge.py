@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from seimai.errors import InputError
 
 from .count_kernels import capped_sums
+from .pretoken_order import new_rows, sorted_rows
 
 __all__ = ["TARGET_ENTRIES", "Range", "cut_ranges", "merge_range", "sums_schema"]
 
-TARGET_ENTRIES = 1 << 17, 1 << 20
+TARGET_ENTRIES = 1 << 16, 1 << 20
 """Least and most entries (pre-token, host, language) added up at a time: some 150 bytes each. One pre-token is never
 cut in two."""
 RANGES = 64
@@ -29,6 +30,8 @@ _ENTRY_NAMES = ("host", "lang", "count", "documents")
 
 Range = tuple[bytes, bytes | None]
 """First pre-token and the one behind the last; None for no end."""
+Run: TypeAlias = Path | pa.Table
+"""A run's file, or the run itself."""
 
 
 def sums_schema(langs: Sequence[str]) -> pa.Schema:
@@ -37,7 +40,7 @@ def sums_schema(langs: Sequence[str]) -> pa.Schema:
     return pa.schema([("pretoken", pa.large_binary()), *((name, pa.int64()) for name in numbers)])
 
 
-def cut_ranges(runs: Sequence[Path], target: int | None = None) -> list[Range]:
+def cut_ranges(runs: Sequence[Run], target: int | None = None) -> list[Range]:
     """Ranges of pre-tokens, in order and without gaps, with some `target` entries each over all runs together.
 
     By default a 64th of all entries, within TARGET_ENTRIES.
@@ -45,8 +48,8 @@ def cut_ranges(runs: Sequence[Path], target: int | None = None) -> list[Range]:
     if target is None:
         target = int(np.clip(sum(map(_n_entries, runs)) // RANGES, *TARGET_ENTRIES))
     samples: list[tuple[bytes, int]] = []
-    for path in runs:
-        with _opened(path) as table:
+    for run in runs:
+        with _opened(run) as table:
             samples += _sampled(table, max(1, target // SAMPLES))
     samples.sort()
     cuts, held, last = [b""], 0, b""
@@ -58,7 +61,7 @@ def cut_ranges(runs: Sequence[Path], target: int | None = None) -> list[Range]:
     return list(zip(cuts, [*cuts[1:], None], strict=True))
 
 
-def merge_range(runs: Sequence[Path], bounds: Range, langs: Sequence[str], cap: int) -> pa.Table:
+def merge_range(runs: Sequence[Run], bounds: Range, langs: Sequence[str], cap: int) -> pa.Table:
     """The sums of one range over all runs, in the columns of `sums_schema`, sorted by the pre-token's bytes.
 
     A host adds at most `cap` to a pre-token, 0 for no limit.
@@ -66,8 +69,8 @@ def merge_range(runs: Sequence[Path], bounds: Range, langs: Sequence[str], cap: 
     pretokens: list[pa.Array] = []
     lengths: list[NDArray[np.int64]] = []
     entries: list[pa.StructArray] = []
-    for path in runs:
-        with _opened(path) as table:
+    for run in runs:
+        with _opened(run) as table:
             part = table.slice(_place(table, bounds[0]))
             part = part if bounds[1] is None else part.slice(0, _place(part, bounds[1]))
             if part.num_rows:
@@ -78,37 +81,43 @@ def merge_range(runs: Sequence[Path], bounds: Range, langs: Sequence[str], cap: 
     schema = sums_schema(langs)
     if not pretokens:
         return schema.empty_table()
-    encoded = pa.concat_arrays(pretokens).dictionary_encode()
-    order = pc.sort_indices(encoded.dictionary)
+    every = pa.concat_arrays(pretokens)
+    data, offsets = np.frombuffer(every.buffers()[2], np.uint8), np.frombuffer(every.buffers()[1], np.int64)
+    order = sorted_rows(data, offsets[: len(every) + 1])
+    new = new_rows(data, offsets, order)
     ranks = np.empty(len(order), np.int64)
-    ranks[order.to_numpy()] = np.arange(len(order))
-    types = np.repeat(ranks[encoded.indices.to_numpy()], np.concatenate(lengths))
+    ranks[order] = np.cumsum(new) - 1
+    distinct = every.take(pa.array(order[new]))
+    types = np.repeat(ranks, np.concatenate(lengths))
     columns = [np.concatenate([each.field(name).to_numpy() for each in entries]) for name in _ENTRY_NAMES]
     by = np.lexsort((columns[0], types))
     types, (hosts, codes, counts, documents) = types[by], (column[by] for column in columns)
-    sums = capped_sums(types, hosts, codes, counts, documents, cap or UNLIMITED, len(order), len(langs))
+    sums = capped_sums(types, hosts, codes, counts, documents, cap or UNLIMITED, len(distinct), len(langs))
     n_documents, n_hosts, by_lang = sums
     numbers = [n_documents, n_hosts, *np.ascontiguousarray(by_lang.T)]
-    return pa.table([encoded.dictionary.take(order), *(pa.array(each) for each in numbers)], schema=schema)
+    return pa.table([distinct, *(pa.array(each) for each in numbers)], schema=schema)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[pa.Table]:
-    """A run as a table over its memory-mapped file: reading a range touches only that range."""
+def _opened(run: Run) -> Iterator[pa.Table]:
+    """A run as a table, a file memory-mapped: reading a range touches only that range."""
+    if isinstance(run, pa.Table):
+        yield run
+        return
     try:
-        file = pa.memory_map(str(path))
+        file = pa.memory_map(str(run))
         table = pa.ipc.open_file(file).read_all()
     except (pa.ArrowInvalid, OSError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: damaged ({reason}); delete it and type the same command again") from None
+        raise InputError(f"{run}: damaged ({reason}); delete it and type the same command again") from None
     try:
         yield table
     finally:
         file.close()
 
 
-def _n_entries(path: Path) -> int:
-    with _opened(path) as table:
+def _n_entries(run: Run) -> int:
+    with _opened(run) as table:
         return int(table["entries"].chunk(0).offsets[-1].as_py()) if table.num_rows else 0
 
 

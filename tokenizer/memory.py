@@ -1,5 +1,6 @@
 """Settings of a process that counts or trains: freed memory goes back at once, and nothing is done in vain."""
 
+import atexit
 import ctypes
 import gc
 import os
@@ -92,13 +93,16 @@ def _left_out(package: str) -> Iterator[None]:
 
 
 def collect_seldom() -> None:
-    """Look for reference cycles after 50,000 new objects instead of 700.
+    """Look for reference cycles after 50,000 new objects instead of 700, and for none when the process ends.
 
     The libraries make half a million objects that stay, and Python goes through all of them again and again while they
-    are imported and while the vocabulary is written: a tenth of a training on 15 MB of text.
+    are imported and while the vocabulary is written: a tenth of a training on 15 MB of text. At its end it does so
+    several times, which takes another tenth.
 
     >>> collect_seldom()
     >>> gc.get_threshold()[0]
     50000
     """
     gc.set_threshold(NEW_OBJECTS, *gc.get_threshold()[1:])
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)

@@ -1,12 +1,14 @@
 """Vocabularies as `tokenizer.json` of Hugging Face `tokenizers`, and back."""
 
+import json
+from json.encoder import encode_basestring
 from typing import Any
 
 import numpy as np
 
 from .token_table import BOS, Vocabulary, bytes_name, name_bytes
 
-__all__ = ["byte_level_tokens", "from_tokenizer_json", "tokenizer_json"]
+__all__ = ["byte_level_tokens", "from_tokenizer_json", "json_text", "tokenizer_json"]
 
 
 def tokenizer_json(vocabulary: Vocabulary) -> dict[str, Any]:
@@ -60,6 +62,27 @@ def _model_json(vocabulary: Vocabulary) -> dict[str, Any]:
         "vocab": dict(zip(names, ids, strict=False)),
         "merges": [[names[left], names[right]] for left, right in vocabulary.merges.tolist()],
     }
+
+
+def json_text(content: dict[str, Any]) -> str:
+    """What `json.dumps` makes of `tokenizer_json` with an indent of 1, in half the time.
+
+    >>> content = {"model": {"vocab": {"Ġ": 0, "a": 1}, "merges": [["Ġ", "a"]]}}
+    >>> json_text(content) == json.dumps(content, ensure_ascii=False, indent=1)
+    True
+    """
+    model = content["model"]
+    if not model.get("merges"):
+        return json.dumps(content, ensure_ascii=False, indent=1)
+    # With an indent json.dumps does without its C code: the two long parts are written here.
+    quoted = {name: encode_basestring(name) for name in model["vocab"]}
+    vocab = ",\n".join([f"   {quoted[name]}: {number}" for name, number in model["vocab"].items()])
+    merges = ",\n".join([f"   [\n    {quoted[left]},\n    {quoted[right]}\n   ]" for left, right in model["merges"]])
+    rest = {**content, "model": {**model, "vocab": {}, "merges": []}}
+    # Inside a string a quotation mark would have a backslash before it, so each of these stands there once.
+    text = json.dumps(rest, ensure_ascii=False, indent=1)
+    text = text.replace('"vocab": {}', f'"vocab": {{\n{vocab}\n  }}', 1)
+    return text.replace('"merges": []', f'"merges": [\n{merges}\n  ]', 1)
 
 
 def from_tokenizer_json(data: dict[str, Any]) -> Vocabulary:

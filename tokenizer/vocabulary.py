@@ -8,7 +8,7 @@ from seimai.errors import InputError, RunError, VerifyError
 from seimai.files import read_json, sha256_file, write_atomic
 
 from .token_table import BYTE_ORDER, MULTIPLE, Vocabulary, bytes_name, merges_for, name_bytes, special_names
-from .tokenizer_json import from_tokenizer_json, tokenizer_json
+from .tokenizer_json import from_tokenizer_json, json_text, tokenizer_json
 
 __all__ = [
     "BYTE_ORDER",
@@ -31,7 +31,7 @@ FORMAT = "seimai-tokenizer/1"
 def save(vocabulary: Vocabulary, directory: Path, facts: dict[str, Any]) -> None:
     """Write `tokenizer.json` for Hugging Face `tokenizers`, then `manifest.json` with the fingerprint and `facts`."""
     path = directory / "tokenizer.json"
-    write_atomic(path, json.dumps(tokenizer_json(vocabulary), ensure_ascii=False, indent=1) + "\n")
+    write_atomic(path, json_text(tokenizer_json(vocabulary)) + "\n")
     manifest = {
         "format": FORMAT,
         "fingerprint": vocabulary.fingerprint,

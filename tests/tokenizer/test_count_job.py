@@ -20,7 +20,7 @@ from seimai.errors import ConfigError, InputError, RunError
 from seimai.files import sha256_file
 from seimai.pipeline.run import Engine
 from seimai.sample.articles import articles
-from seimai.tokenizer import count_map, count_merge, count_sample, count_tasks
+from seimai.tokenizer import count_job, count_map, count_merge, count_sample, count_tasks
 from seimai.tokenizer.count_job import CountSummary, count_sources
 from seimai.tokenizer.count_sample import Balance, CountSettings
 from seimai.tokenizer.counts import finder
@@ -65,9 +65,16 @@ def counted(tmp_path_factory: pytest.TempPathFactory, files: list[Path]) -> Path
 
 
 def _count(
-    paths: Sequence[Path], out: Path, settings: CountSettings | None = None, part_map: Callable[..., Any] = map
+    paths: Sequence[Path],
+    out: Path,
+    settings: CountSettings | None = None,
+    part_map: Callable[..., Any] = map,
+    in_memory_bytes: int = 0,
 ) -> CountSummary:
-    return count_sources(open_sources(paths), out, settings or CountSettings(host_cap=3), part_map=part_map)
+    """By slices and ranges, as more text than there is in a test would be."""
+    shards = open_sources(paths)
+    settings = settings or CountSettings(host_cap=3)
+    return count_sources(shards, out, settings, part_map=part_map, in_memory_bytes=in_memory_bytes)
 
 
 def _digests(out: Path) -> dict[str, str]:
@@ -135,6 +142,34 @@ def test_order_and_slicing_change_no_byte(
     assert _digests(tmp_path / "small") == _digests(counted)
 
 
+BALANCED = CountSettings(host_cap=3, balance=Balance(exponent=Fraction(1, 2)))
+
+
+@pytest.mark.parametrize("settings", [CountSettings(host_cap=3), CountSettings(host_cap=0), BALANCED])
+def test_little_text_in_one_go_gives_the_same_bytes(files: list[Path], tmp_path: Path, settings: CountSettings) -> None:
+    done: list[tuple[str, str]] = []
+    _count(files, tmp_path / "slices", settings)
+    _count(files, tmp_path / "whole", settings, _recorder(done), in_memory_bytes=1 << 25)
+    assert [task for task, _ in done] == ["survey_slice"] * 3 + ["count_whole"]
+    assert _digests(tmp_path / "whole") == _digests(tmp_path / "slices")
+
+
+def test_whole_counts_are_not_counted_again(
+    files: list[Path], counted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(count_job, "write_table", stop)
+        with pytest.raises(KeyboardInterrupt):
+            _count(files, tmp_path / "counts", in_memory_bytes=1 << 25)
+    done: list[tuple[str, str]] = []
+    _count(files, tmp_path / "counts", None, _recorder(done), in_memory_bytes=1 << 25)
+    assert done == []
+    assert _digests(tmp_path / "counts") == _digests(counted)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_change_no_byte(files: list[Path], counted: Path, tmp_path: Path, workers: int) -> None:
     with Engine(workers=workers) as engine:
@@ -156,7 +191,7 @@ def part_map(function, items):
         yield function(item)
 
 out, *paths = map(Path, sys.argv[2:])
-count_sources(open_sources(paths), out, CountSettings(host_cap=3), part_map=part_map)
+count_sources(open_sources(paths), out, CountSettings(host_cap=3), part_map=part_map, in_memory_bytes=0)
 """
 
 

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from seimai.errors import RunError, VerifyError
 from seimai.tokenizer.encoder import Encoder
+from seimai.tokenizer.tokenizer_json import json_text
 from seimai.tokenizer.vocabulary import engine, load
 
 HARD = ("", "\x00", "<|eos|> <|bos|><|reserved_0|>", "e\u0301 が ｶﾞ", "👩‍👩‍👧‍👦", " \n\t  \r\n", "\ufffd\u2028")
@@ -69,6 +70,16 @@ def test_ids_are_bytes_merges_specials_up_to_a_multiple(tokenizer: Path) -> None
     assert vocabulary.specials[:3] == ("<|bos|>", "<|eos|>", "<|pad|>")
     assert vocabulary.bos_id == 256 + len(vocabulary.merges)
     assert Tokenizer.from_file(str(tokenizer / "tokenizer.json")).get_vocab_size() == 2048
+
+
+def test_the_file_is_what_json_writes(tokenizer: Path) -> None:
+    text = (tokenizer / "tokenizer.json").read_text(encoding="utf-8")
+    assert text == json.dumps(json.loads(text), ensure_ascii=False, indent=1) + "\n"
+    names = ['"', "\\", '"vocab": {}', '"merges": []', "\x01", "\u2028", "ｶ"]
+    content = {"model": {"type": "BPE", "vocab": dict(zip(names, range(7), strict=True)), "merges": [names[:2]] * 3}}
+    assert json_text(content) == json.dumps(content, ensure_ascii=False, indent=1)
+    without = {"model": {"type": "Unigram", "vocab": [["a", 0.5]]}}
+    assert json_text(without) == json.dumps(without, ensure_ascii=False, indent=1)
 
 
 def test_the_fingerprint_is_of_the_content_and_loading_checks_it(tokenizer: Path, tmp_path: Path) -> None:
