@@ -114,7 +114,8 @@ class _Job:
             [VERSION, pattern, plan.seed, plan.host_cap, plan.langs, plan.below, *([analyser] if analyser else [])]
         )
         items = [replace(item, mark=fingerprint([item.mark, mark])) for item in items]
-        if sum(amount.bytes for amount in found.values()) <= in_memory_bytes:
+        # An analyser of words takes minutes for what else takes a second: too long to be lost by a kill.
+        if not plan.analyser and sum(amount.bytes for amount in found.values()) <= in_memory_bytes:
             whole = Whole("00000", tuple(items), fingerprint([mark, RANGES, *(item.mark for item in items)]))
             self._do("whole", count_whole, [whole], plan)
             marker = self._marker("whole", whole.part)
