@@ -44,7 +44,8 @@ def choose(batch: pa.RecordBatch, below: Mapping[str, int], seed: int) -> pa.Rec
         bounds = np.array([min(limit, ALL - 1) for limit in limits], np.uint64)
         chosen |= keys(batch.column("id").to_pylist(), seed) < bounds
     train = pc.equal(batch.column("split"), "train").to_numpy(zero_copy_only=False)
-    return batch.filter(pa.array(chosen & train))
+    kept = chosen & train
+    return batch if kept.all() else batch.filter(pa.array(kept))
 
 
 def count_runs(

@@ -17,7 +17,7 @@ from .pretoken_order import new_rows, sorted_rows
 
 __all__ = ["TARGET_ENTRIES", "Range", "cut_ranges", "merge_range", "sums_schema"]
 
-TARGET_ENTRIES = 1 << 16, 1 << 20
+TARGET_ENTRIES = 1 << 15, 1 << 20
 """Least and most entries (pre-token, host, language) added up at a time: some 150 bytes each. One pre-token is never
 cut in two."""
 RANGES = 64

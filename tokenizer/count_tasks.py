@@ -178,8 +178,8 @@ def _counted(
     for batch in chosen:
         names = batch.column("lang").fill_null("und")
         for lang in names.unique().to_pylist():
-            own = batch.filter(pc.equal(names, lang))
+            own = batch.column("n_bytes").filter(pc.equal(names, lang))
             sums = tally[lang if lang in langs else OTHER]
-            sums["documents"] += own.num_rows
-            sums["bytes"] += pc.sum(own.column("n_bytes")).as_py() or 0
+            sums["documents"] += len(own)
+            sums["bytes"] += pc.sum(own).as_py() or 0
         yield batch

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from seimai.errors import InputError, RunError, VerifyError
@@ -227,10 +228,21 @@ def _read_plain(shard: Shard, schema: pa.Schema, max_chars: int | None) -> Itera
 
 
 def _record_batch(documents: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
-    if "n_bytes" in schema.names:
+    try:
+        return _columns(documents, schema)
+    except UnicodeEncodeError:
         for document in documents:
-            document["n_bytes"] = len(document["text"].encode())
-    return pa.RecordBatch.from_pylist(documents, schema=schema)
+            document["text"] = _valid(document["text"])
+        return _columns(documents, schema)
+
+
+def _columns(documents: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+    columns = {field.name: pa.array([each.get(field.name) for each in documents], field.type) for field in schema}
+    if "n_bytes" in columns and "text" in columns:
+        columns["n_bytes"] = pc.binary_length(columns["text"])
+    elif "n_bytes" in columns:
+        columns["n_bytes"] = pa.array([len(each["text"].encode()) for each in documents], pa.int64())
+    return pa.RecordBatch.from_pydict(columns, schema=schema)
 
 
 def _document(row: dict[str, Any], shard: Shard, number: int) -> dict[str, Any]:
@@ -247,7 +259,7 @@ def _document(row: dict[str, Any], shard: Shard, number: int) -> dict[str, Any]:
     return {
         "id": name,
         "split": split or ("held_out" if out else "train"),
-        "text": _valid(text),
+        "text": text,
         "source": shard.path.name.partition(".")[0],
         "lang": _text(row, "lang"),
         "host": host,

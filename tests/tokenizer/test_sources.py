@@ -139,3 +139,10 @@ def test_a_batch_ends_where_its_texts_are_long_enough(tmp_path: Path, max_chars:
     sizes = [[len(text) for text in batch.column("text").to_pylist()] for batch in batches(shard, max_chars=max_chars)]
     assert all(sum(each[:-1]) < max_chars for each in sizes)
     assert all(sum(each) >= max_chars for each in sizes[:-1])
+
+
+def test_a_lone_surrogate_is_a_replacement_character(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"text": "a\\ud800b"}\n{"text": "米"}\n', encoding="utf-8")
+    [batch] = batches(open_sources(path, held_out=HeldOut(0))[0], ("text", "n_bytes"))
+    assert batch.to_pydict() == {"text": ["a\ufffdb", "米"], "n_bytes": [5, 3]}
