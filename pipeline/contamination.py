@@ -1,10 +1,13 @@
 """Where texts repeat items of evaluation sets: spans in code points, with the item and how much of it stands there.
 
-Seeds (see `eval_index`) that stand in a text and belong to one item, at most `GAP` units apart, make a chain, so that
-edits do not break it. A chain of a long item counts when `ENOUGH` units are covered. An item that is not twice so long
-is compared itself with the text around its seeds: it counts when it stands there with at most `EDITS` of its units left
-out, added or replaced (Levenshtein distance, the text's ends free). A hash of 64 bits decides what a seed is: of
-a billion units and a million seeds one in 20,000 corpora has a false one, and one seed makes no span.
+Seeds (see `eval_index`) that stand in a text and belong to one item, at most `GAP` units apart, make a chain; they only
+tell where to compare. An item that is not twice `ENOUGH` long counts when it stands there whole: at most `EDITS` of its
+units left out or added, at most `LACKING` of them left out. Those left out at its ends count twice, for there stands
+what a question is about and what it asks. Of an item a passage counts: two pieces, one of the text and one of the item,
+whose units in common less two for each edit are `ENOUGH`; phrases of its genre far apart are none.
+
+A hash of 64 bits decides what a seed is: of a billion units and a million seeds one in 20,000 corpora has a false one,
+and one seed makes no span.
 """
 
 import itertools
@@ -25,9 +28,13 @@ __all__ = ["SPANS", "eval_overlaps"]
 GAP = (16, 8)
 """Most units between two seeds of a chain: characters, words."""
 ENOUGH = (30, 13)
-"""Covered units from which a chain counts: 13 words as in GPT-3 (arXiv:2005.14165, appendix C)."""
-EDITS = 0.15
-"""Most edits of a short item, as a share of its units."""
+"""Units of a passage that counts: 13 words as in GPT-3 (arXiv:2005.14165, appendix C)."""
+EDITS = (0.2, 0.15)
+"""Most units of a whole item left out or added, as a share of its units. A replaced one is both, so one character of 14
+may be another, but no word of 13."""
+LACKING = 0.14
+"""Most units of a whole item left out or replaced, those at its ends counted twice, as a share of its units: one of 14
+characters, two of 15."""
 
 SPANS = pa.schema(
     [
@@ -83,7 +90,8 @@ def _of_slice(part: Folded, array: pa.Array, index: EvalIndex) -> Iterator[pa.Ta
         first, last, covered = chain_finds(keys, places, in_item, SEED[kind], GAP[kind], most_units)
         text, item = np.divmod(keys[first], len(index.items))
         chains = np.stack([text, item, places[first], places[last] + SEED[kind], covered], axis=1)
-        held = judge_chains(chains, units, ends, index.units, index.ends, ENOUGH[kind], EDITS)
+        rule = (ENOUGH[kind], EDITS[kind], LACKING)
+        held = judge_chains(chains, units, ends, index.units, index.ends, *rule)
         if len(held):
             yield _table(held, part, array, int(kind), index)
 

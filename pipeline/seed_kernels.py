@@ -9,6 +9,8 @@ __all__ = ["chain_finds", "find_seeds", "hash_seeds", "judge_chains", "place_see
 
 BASE = np.uint64(0x9E3779B97F4A7C15)
 """Multiplier of the polynomial hash of units, as in shingles."""
+EDIT_COST = 2
+"""Units in common that one edit undoes where a passage of a long item is looked for."""
 
 
 @jit
@@ -122,17 +124,35 @@ def chain_finds(
 
 
 @jit
+def _passage(text: NDArray[np.uint64], item: NDArray[np.uint64]) -> int:
+    """Units in common of two pieces less EDIT_COST for each left out or added, at most (Smith and Waterman)."""
+    scores, best = np.zeros(len(item) + 1, np.int64), 0
+    for k in range(len(text)):
+        diagonal = 0
+        for j in range(1, len(item) + 1):
+            score = max(0, scores[j] - EDIT_COST, scores[j - 1] - EDIT_COST)
+            if text[k] == item[j - 1]:
+                score = max(score, diagonal + 1)
+            diagonal, scores[j] = scores[j], score
+            best = max(best, score)
+    return best
+
+
+@jit
 def _nearest(text: NDArray[np.uint64], item: NDArray[np.uint64]) -> tuple[int, int, int]:
-    """Least edits that make a piece of the text the item, and where the first such piece begins and ends (Sellers)."""
+    """Fewest units left out or added that make the item of a piece of the text, and where that begins and ends.
+
+    Sellers' algorithm; a replaced unit is one left out and one added. Of equal pieces the first.
+    """
     edits, begins = np.arange(len(item) + 1), np.zeros(len(item) + 1, np.int64)
     best, begin, end = len(item), 0, 0
     for k in range(len(text)):
         diagonal, diagonal_begin = edits[0], begins[0]
         edits[0], begins[0] = 0, k + 1
         for j in range(1, len(item) + 1):
-            least, from_begin = diagonal + (text[k] != item[j - 1]), diagonal_begin
-            if edits[j] + 1 < least:
-                least, from_begin = edits[j] + 1, begins[j]
+            least, from_begin = edits[j] + 1, begins[j]
+            if text[k] == item[j - 1] and diagonal < least:
+                least, from_begin = diagonal, diagonal_begin
             if edits[j - 1] + 1 < least:
                 least, from_begin = edits[j - 1] + 1, begins[j - 1]
             diagonal, diagonal_begin = edits[j], begins[j]
@@ -140,6 +160,19 @@ def _nearest(text: NDArray[np.uint64], item: NDArray[np.uint64]) -> tuple[int, i
         if edits[len(item)] < best:
             best, begin, end = edits[len(item)], begins[len(item)], k + 1
     return best, begin, end
+
+
+@jit
+def _lacking_ends(piece: NDArray[np.uint64], item: NDArray[np.uint64]) -> int:
+    """Units of the item before the one that the piece begins with, and behind the one that it ends with."""
+    if not len(piece):
+        return len(item)
+    first, last = 0, 0
+    while first < len(item) and item[first] != piece[0]:
+        first += 1
+    while last < len(item) and item[-1 - last] != piece[-1]:
+        last += 1
+    return first + last
 
 
 @jit
@@ -151,22 +184,28 @@ def judge_chains(
     item_ends: NDArray[np.int64],
     enough: int,
     edits: float,
+    lacking: float,
 ) -> NDArray[np.int64]:
-    """The chains (text, item, first unit, unit behind the last, covered) that count; a short item's, where it is."""
+    """The chains (text, item, first unit, unit behind the last, covered) that count; a whole item's, where it is.
+
+    A whole item has at most the share `edits` of its units left out or added, and `lacking` of them left out, those at
+    its ends counted twice; of other items a passage has `enough` (see `_passage`).
+    """
     held = np.empty_like(chains)
     n = 0
     for k in range(len(chains)):
         text, item, first, stop, covered = chains[k]
-        size = item_ends[item + 1] - item_ends[item]
-        if size < 2 * enough and covered < size:
-            here = units[ends[text] : ends[text + 1]]
+        here, whole = units[ends[text] : ends[text + 1]], item_units[item_ends[item] : item_ends[item + 1]]
+        size = len(whole)
+        counts = False
+        if size < 2 * enough:
             begin, end = max(0, first - size), min(len(here), stop + size)
-            few, at, behind = _nearest(here[begin:end], item_units[item_ends[item] : item_ends[item + 1]])
-            if few <= edits * size:
-                first, stop, covered = begin + at, begin + behind, max(covered, size - few)
-            elif covered < enough:
-                continue
-        elif covered < min(enough, size):
+            few, at, behind = _nearest(here[begin:end], whole)
+            at, behind = begin + at, begin + behind
+            missing = (few + size - (behind - at)) // 2 + _lacking_ends(here[at:behind], whole)
+            if few <= edits * size and missing <= lacking * size:
+                first, stop, covered, counts = at, behind, max(covered, size - few), True
+        if not counts and (covered < enough or _passage(here[first:stop], whole) < enough):
             continue
         # Two chains of an item that stands in one place are one span.
         if n and held[n - 1, 0] == text and held[n - 1, 1] == item and held[n - 1, 3] >= stop:
