@@ -116,9 +116,9 @@ class _Job:
         items = [replace(item, mark=fingerprint([item.mark, mark])) for item in items]
         # An analyser of words takes minutes for what else takes a second: too long to be lost by a kill.
         if not plan.analyser and sum(amount.bytes for amount in found.values()) <= in_memory_bytes:
-            whole = Whole("00000", tuple(items), fingerprint([mark, RANGES, *(item.mark for item in items)]))
-            self._do("whole", count_whole, [whole], plan)
-            marker = self._marker("whole", whole.part)
+            whole = Whole("whole", tuple(items), fingerprint([mark, RANGES, *(item.mark for item in items)]))
+            self._do("count", count_whole, [whole], plan)
+            marker = self._marker("count", whole.part)
             self._finish(plan, [marker.tally["counted"]], {whole.part: marker.tally}, found, origin)
             return
         self._do("count", count_slice, items, plan)

@@ -125,7 +125,7 @@ def count_whole(item: Whole, plan: Plan) -> str:
     mass = {lang: sum(tally["mass"][lang] for tally in tallies) for lang in plan.langs}
     tally = {"counted": counted, "mass": mass, "largest": max(tally["largest"] for tally in tallies)}
     n_rows = sum(tally["rows"] for tally in tallies)
-    commit(plan.out, plan.owner, Marker("whole", item.part, item.mark, {}, n_rows, [entry], tally), {})
+    commit(plan.out, plan.owner, Marker("count", item.part, item.mark, {}, n_rows, [entry], tally), {})
     return item.part
 
 

@@ -14,7 +14,7 @@ __all__ = ["collect_seldom", "leave_pandas_out", "leave_scipy_out", "return_free
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Names of `mallopt` (glibc, malloc.h)."""
 BLOCK_BYTES = 1 << 18
-NEW_OBJECTS = 50_000
+NEW_OBJECTS = 500_000
 """Objects made and not freed before Python looks for cycles among them."""
 ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
@@ -93,7 +93,7 @@ def _left_out(package: str) -> Iterator[None]:
 
 
 def collect_seldom() -> None:
-    """Look for reference cycles after 50,000 new objects instead of 700, and for none when the process ends.
+    """Look for reference cycles after half a million new objects instead of 700, and for none when the process ends.
 
     The libraries make half a million objects that stay, and Python goes through all of them again and again while they
     are imported and while the vocabulary is written: a tenth of a training on 15 MB of text. At its end it does so
@@ -101,7 +101,7 @@ def collect_seldom() -> None:
 
     >>> collect_seldom()
     >>> gc.get_threshold()[0]
-    50000
+    500000
     """
     gc.set_threshold(NEW_OBJECTS, *gc.get_threshold()[1:])
     atexit.unregister(gc.freeze)
