@@ -32,9 +32,9 @@ ENOUGH = (30, 13)
 EDITS = (0.2, 0.15)
 """Most units of a whole item left out or added, as a share of its units. A replaced one is both, so one character of 14
 may be another, but no word of 13."""
-LACKING = 0.14
+LACKING = 0.13
 """Most units of a whole item left out or replaced, those at its ends counted twice, as a share of its units: one of 14
-characters, two of 15."""
+or 15 characters."""
 
 SPANS = pa.schema(
     [

