@@ -12,7 +12,7 @@ from seimai.tokenizer.prefetch import prefetch
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int64])
 @pytest.mark.parametrize("index", [0, 2, 3, -1, 10**12])
 def test_any_place_may_be_asked_for(dtype: type, index: int) -> None:
-    array = np.arange(3, dtype=dtype)
+    array: Any = np.arange(3, dtype=dtype)
     prefetch(array, index)
     assert array.tolist() == [0, 1, 2]
 
