@@ -155,7 +155,7 @@ def first_pairs(words: Words, tokens: Tokens, max_chars: int, min_count: int) ->
     # Room for what the commonest pair may need, so that the first merge does not copy the pool at its longest. Bytes
     # that lack others come first where the rule is on.
     sides = 1 if np.any(tokens.missing > 0) else 2
-    pairs = _empty_pairs(4 * n_slots + SPARE, n_places + max(n_places // 8, sides * np.max(sizes)) + SPARE)
+    pairs = _empty_pairs(4 * n_slots + SPARE, n_places + max(n_places // 4, sides * np.max(sizes)) + SPARE)
     next_place, slot, start = np.full(FEW * FEW, -1, np.int64), 0, np.int64(0)
     for code in np.flatnonzero(sizes):
         key = (np.int64(code // FEW) << ID_BITS) | (code % FEW)
