@@ -12,10 +12,10 @@ not a million documents at hand, so four sorts of clean text stand for them, all
   other collections. A set of decoys in n documents is worth n documents.
 
 One document searched for all items is one document's worth; for two thirds of them, two thirds of one. A span is
-literal where a plain comparison (NFKC, lower case, letters and digits; the longest common run by difflib) finds the
-whole item, or 30 characters or 13 words of it, letter by letter, in what the span covers, or nine tenths of an item of
-24 characters or 12 words in runs of 6 or 5. Every other span counts as
-false. The first of each are printed. Exit code 1 where a sort has one false span per million or more.
+literal where a plain comparison (NFKC, lower case, letters and digits; common runs by difflib) finds the whole item in
+what it covers, or 30 characters or 13 words of it in one run, or nine tenths of an item of 24 characters or 12 words in
+runs of 6 or 5. Every other span counts as false. The first of each are printed. Exit code 1 where a sort has one false
+span per million or more.
 """
 
 import argparse
